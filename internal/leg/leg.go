@@ -1,0 +1,97 @@
+// Package leg is the vocabulary that both sides of a call share. It makes no
+// legs: sipleg, meetleg and testleg do, and call knows only this package.
+package leg
+
+import (
+	"context"
+
+	"jigasi/internal/cause"
+	"jigasi/internal/media"
+)
+
+// A Phase is how far a leg has come. See the table in ARCHITECTURE.md for what
+// each phase means in SIP and in Jingle.
+type Phase uint8
+
+// The phases, in the order in which a leg usually passes them.
+const (
+	Trying  Phase = iota // being set up
+	Waiting              // held up by people: lobby, password, meeting not live, alone in the room
+	Ringing              // outgoing phone rings
+	Ready                // may be answered
+	Up                   // sound can flow
+	Moving               // sound is lost for now and expected back: the bridge moves, XMPP reconnects
+	Over                 // ended; nothing follows
+	phases
+)
+
+// String is the phase's name in lower case.
+func (p Phase) String() string {
+	return [...]string{"trying", "waiting", "ringing", "ready", "up", "moving", "over", "?"}[min(p, phases)]
+}
+
+// A Leg is one side of a call. It is set up by whoever makes it and is over
+// when Events is closed.
+//
+// All methods are safe for concurrent use, and none but Hangup blocks.
+type Leg interface {
+	// Events are what the leg tells the call, in order. The channel is closed when the
+	// leg is over and all its goroutines are gone.
+	Events() <-chan Event
+
+	// Answer lets the leg go up: 200 OK for SIP, session-accept for Jingle. Once
+	// up, or for an outgoing leg, it does nothing.
+	Answer()
+
+	// Send tells the leg what the other side said. A leg ignores signals it has no use for.
+	Send(Signal)
+
+	// Hangup ends the leg and waits until it is over or ctx is done.
+	Hangup(ctx context.Context, why cause.Cause) error
+}
+
+// A Phone is the leg that owns the time of a call: while it is connected it
+// pushes what it hears on its wire into the port, and pulls from it once per tick.
+type Phone interface {
+	Leg
+	// Connect joins the phone to p, in place of what it was joined to before; nil leaves the
+	// phone with hold sound or silence. It returns when the old port is no longer used.
+	Connect(p media.Port)
+}
+
+// A Seat is a leg in a meeting.
+type Seat interface {
+	Leg
+	// Audio is the meeting's passive port. It is valid for the whole life of the
+	// leg: before Up and while Moving it gives silence and takes nothing.
+	Audio() media.Port
+}
+
+// An Event is a new phase, or a signal for the other side.
+type Event struct {
+	Phase  Phase
+	Why    cause.Cause // with Over and Moving: why; with Waiting: for whom
+	Signal Signal      // non-nil: a signal; Phase is not changed
+}
+
+// A Signal is something that one side says to the other besides audio.
+type Signal interface{ signal() }
+
+type (
+	// Digit is one key of a phone, 0-9 * # A-D, with its length in ms.
+	Digit struct {
+		Key      rune
+		Duration int
+	}
+	// Mute asks the other side to be silent, or to speak again.
+	Mute struct{ On bool }
+	// Hold says that the other side is on hold and hears nothing useful.
+	Hold struct{ On bool }
+	// Status is a text about the phone that the room shows (spec: peer states).
+	Status struct{ Text string }
+)
+
+func (Digit) signal()  {}
+func (Mute) signal()   {}
+func (Hold) signal()   {}
+func (Status) signal() {}

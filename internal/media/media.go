@@ -1,0 +1,65 @@
+// Package media is the vocabulary of sound between the legs of a call: a
+// Chunk, who can be asked for one (Source), who can be told one (Sink), and
+// the Clock that does the asking.
+//
+// The phone's leg drives both ways and owns the time of a call. What the phone
+// says is pushed to the meeting as it arrives, without a clock: the far end
+// has a jitter buffer of its own. What the phone hears is pulled from the
+// meeting, once per 20 ms, by the process-wide Clock: jitter buffers take
+// packets, the clock asks (docs/adr/0009).
+//
+// Nothing on this path allocates, blocks or logs. A Chunk is borrowed: it is
+// valid until the call returns, and who wants to keep it copies it.
+package media
+
+import "time"
+
+// Tick is the length of every Chunk.
+const Tick = 20 * time.Millisecond
+
+// Rates of PCM that cross between legs, in Hz.
+const (
+	Narrow = 8000
+	Wide   = 16000
+	Full   = 48000
+)
+
+// A Chunk is 20 ms of mono sound.
+type Chunk struct {
+	// PCM is 16-bit samples, Rate/50 of them.
+	PCM []int16
+	// Rate is in Hz: 8000, 16000 or 48000. For Pull, the caller sets it together with
+	// the length of PCM, and the source delivers at this rate.
+	Rate int
+	// Opus is the same 20 ms as one Opus packet, where it came as one (mono or stereo, RFC 7587).
+	// A sink that sends Opus may forward it instead of encoding PCM.
+	Opus []byte
+	// AcceptOpus is set by a puller that can forward Opus: the source may then
+	// set Opus and leave PCM undefined. In Push, PCM is always defined.
+	AcceptOpus bool
+	// Voice is false where the chunk is silence or comfort noise.
+	Voice bool
+	// Level is the loudness in -dBov: 0 loudest, 127 digital silence (RFC 6464).
+	// A source that has not measured it sets Measured to false.
+	Level    uint8
+	Measured bool
+}
+
+// Reset makes c an empty chunk to pull into: rate in Hz, with buf of rate/50 samples.
+func (c *Chunk) Reset(rate int, buf []int16, acceptOpus bool) {
+	*c = Chunk{PCM: buf[:rate/50], Rate: rate, AcceptOpus: acceptOpus}
+}
+
+// A Source is asked for one chunk per tick. It fills c completely, with
+// concealment or silence where it has nothing better. It never blocks.
+type Source interface{ Pull(c *Chunk) }
+
+// A Sink is told one chunk. It never blocks and does not keep c.
+type Sink interface{ Push(c *Chunk) }
+
+// A Port is the passive audio of a leg: what it says (Pull) and what it hears
+// (Push). Pull and Push may run at the same time, each on one goroutine.
+type Port interface {
+	Source
+	Sink
+}

@@ -1,0 +1,76 @@
+package jigasi_test
+
+import (
+	"encoding/json"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// layers is the map of the house: a package may import packages of strictly
+// lower layers, and nothing else of ours. A package that is not here fails.
+var layers = map[string]int{
+	"audio": 0, "cause": 0, "xlog": 0, "stanza": 0, "locate": 0, "digest": 0, "media": 0, "config": 1,
+	"sdp": 1, "rtpx": 1, "jingle": 1, "meetxml": 1, "rayo": 1,
+	"codec": 2, "jitter": 2, "xmpp": 2, "sip": 2, "bridge": 2,
+	"leg": 3, "rtpport": 3, "conference": 3, "room": 3,
+	"sipleg": 4, "meetleg": 4, "testleg": 4,
+	"call":     5,
+	"exchange": 6,
+	"control":  7, "admin": 7,
+	"app": 8,
+	// The lab imports layers 0 to 2; demo is a command that joins lab and app.
+	"lab": 3, "lab/xmppd": 3, "lab/focus": 3, "lab/sfu": 3, "lab/bot": 3, "lab/phone": 3, "lab/peers": 3,
+	"demo": 9,
+}
+
+// inside lists the few imports inside one layer that are the point of a package.
+var inside = map[string][]string{
+	"lab": {"lab/xmppd", "lab/focus", "lab/sfu", "lab/bot", "lab/phone"},
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+func TestLayers(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "jigasi/internal/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	const prefix = "jigasi/internal/"
+	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
+		var p listed
+		if err := dec.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(p.ImportPath, prefix)
+		level, ok := layers[name]
+		if !ok {
+			t.Errorf("%s is not in the layer list: add it to layers_test.go and ARCHITECTURE.md", name)
+			continue
+		}
+		for _, imp := range p.Imports {
+			low, ours := strings.CutPrefix(imp, prefix)
+			if !ours || allowedInside(name, low) {
+				continue
+			}
+			if layers[low] >= level {
+				t.Errorf("%s (layer %d) imports %s (layer %d): imports point down", name, level, low, layers[low])
+			}
+			if low == "config" && level < 8 {
+				t.Errorf("%s imports config: only app, demo and cmd may; give it an Options struct", name)
+			}
+		}
+	}
+}
+
+func allowedInside(name, low string) bool {
+	for _, a := range inside[name] {
+		if a == low {
+			return true
+		}
+	}
+	return false
+}
