@@ -39,8 +39,9 @@ type Leg interface {
 	// leg is over and all its goroutines are gone.
 	Events() <-chan Event
 
-	// Answer lets the leg go up: 200 OK for SIP, session-accept for Jingle. Once
-	// up, or for an outgoing leg, it does nothing.
+	// Answer lets the leg go up: 200 OK for an incoming SIP call, session-accept for
+	// Jingle. An outgoing phone dials when it is answered: the meeting is there
+	// first. Once up, it does nothing.
 	Answer()
 
 	// Send tells the leg what the other side said. A leg ignores signals it has no use for.

@@ -1,0 +1,339 @@
+// Package call is two legs joined, from the first event to the last.
+//
+// A Call owns a phone and a seat, and one goroutine with one select, through
+// which everything passes that can happen to a call: events of either leg, a
+// hang-up, the end of its context, its deadline. What follows from an event is
+// the pure function next (state.go). The call knows no SIP, no XMPP and
+// no packet.
+package call
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"jigasi/internal/cause"
+	"jigasi/internal/leg"
+	"jigasi/internal/xlog"
+)
+
+// Options says how a call behaves. The zero value is usable.
+type Options struct {
+	ID string // unique in the process; names the call in logs and REST
+
+	JoinLimit   time.Duration // until the meeting answers at all; 0 means 30 s
+	WaitLimit   time.Duration // lobby, alone in the room; 0 means 1 h
+	AnswerAfter time.Duration // answer a phone that has been waiting for so long; 0 means 15 s, negative never
+	AnswerLimit time.Duration // from ready to both up, incoming; 0 means 20 s
+	RingLimit   time.Duration // the same for an outgoing phone; 0 means 120 s
+	MoveLimit   time.Duration // seat lost to seat back; 0 means 60 s
+	Farewell    time.Duration // how long the room reads why the phone is gone; 0 means 5 s
+	EndLimit    time.Duration // for both legs to say goodbye; 0 means 5 s
+
+	Outgoing bool // the phone is dialled by us
+
+	OnState func(State) // called on the call's goroutine after each transition
+	Log     *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	set(&o.JoinLimit, 30*time.Second)
+	set(&o.WaitLimit, time.Hour)
+	set(&o.AnswerAfter, 15*time.Second)
+	set(&o.AnswerLimit, 20*time.Second)
+	set(&o.RingLimit, 2*time.Minute)
+	set(&o.MoveLimit, time.Minute)
+	set(&o.Farewell, 5*time.Second)
+	set(&o.EndLimit, 5*time.Second)
+	o.Log = xlog.Or(o.Log)
+	return o
+}
+
+// A Call is two legs joined. Its methods are safe for concurrent use.
+type Call struct {
+	opt   Options
+	phone leg.Phone
+	seat  leg.Seat
+
+	hangup chan cause.Cause
+	done   chan struct{}
+	state  atomic.Uint32
+	began  time.Time
+
+	mu    sync.Mutex
+	cause cause.Cause           // final once done is closed
+	spent [states]time.Duration // time in each state
+	enter time.Time             // when the current state began
+}
+
+// Start joins phone and seat and takes them over: the call hangs both up at its
+// end. It ends when a leg ends, Hangup is called or ctx is done.
+func Start(ctx context.Context, phone leg.Phone, seat leg.Seat, opt Options) *Call {
+	c := &Call{
+		opt: opt.withDefaults(), phone: phone, seat: seat,
+		hangup: make(chan cause.Cause, 1), done: make(chan struct{}), began: time.Now(),
+	}
+	c.enter = c.began
+	go c.run(ctx)
+	return c
+}
+
+// ID is the call's name.
+func (c *Call) ID() string { return c.opt.ID }
+
+// Began is when the call was started.
+func (c *Call) Began() time.Time { return c.began }
+
+// State is where the call stands.
+func (c *Call) State() State { return State(c.state.Load()) }
+
+// Done is closed when the call has ended and nothing of it is left.
+func (c *Call) Done() <-chan struct{} { return c.done }
+
+// Hangup asks for the end and returns at once; the first reason counts.
+func (c *Call) Hangup(why cause.Cause) {
+	select {
+	case c.hangup <- why:
+	default:
+	}
+}
+
+// Cause is why the call ended; before Done it is the cause known so far.
+func (c *Call) Cause() cause.Cause {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cause
+}
+
+// Spent is how long the call has been in state s so far.
+func (c *Call) Spent(s State) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s == c.State() && s != Ended {
+		return c.spent[s] + time.Since(c.enter)
+	}
+	return c.spent[s]
+}
+
+// life is what the call's goroutine alone knows.
+type life struct {
+	state State
+	view  view
+	timer *time.Timer
+	ends  sync.WaitGroup // hang-ups under way
+}
+
+func (c *Call) run(ctx context.Context) {
+	l := &life{timer: time.NewTimer(c.opt.JoinLimit)}
+	defer close(c.done)
+	defer l.ends.Wait()
+	defer l.timer.Stop()
+	phone, seat, over := c.phone.Events(), c.seat.Events(), ctx.Done()
+	for l.state != Ended {
+		select {
+		case e, ok := <-phone:
+			if !ok {
+				phone, e = nil, c.gone(l.view.phone)
+			}
+			c.heard(l, e, &l.view.phone, c.seat)
+		case e, ok := <-seat:
+			if !ok {
+				seat, e = nil, c.gone(l.view.seat)
+			}
+			c.heard(l, e, &l.view.seat, c.phone)
+		case why := <-c.hangup:
+			c.settle(why)
+			l.view.ended = true
+		case <-over:
+			over = nil
+			c.settle(cause.Of(context.Cause(ctx)))
+			l.view.ended = true
+		case <-l.timer.C:
+			c.deadline(l)
+		}
+		c.step(l)
+	}
+	c.drain(phone, seat)
+}
+
+// drain waits until both legs have closed their events: then nothing of them is left.
+func (c *Call) drain(phone, seat <-chan leg.Event) {
+	limit := time.NewTimer(c.opt.EndLimit)
+	defer limit.Stop()
+	for phone != nil || seat != nil {
+		select {
+		case _, ok := <-phone:
+			if !ok {
+				phone = nil
+			}
+		case _, ok := <-seat:
+			if !ok {
+				seat = nil
+			}
+		case <-limit.C:
+			return // said by deadline already
+		}
+	}
+}
+
+// gone is the event that a closed channel stands for.
+func (c *Call) gone(was leg.Phase) leg.Event {
+	if was == leg.Over {
+		return leg.Event{Phase: leg.Over, Why: c.Cause()}
+	}
+	return leg.Event{Phase: leg.Over, Why: cause.Cause{Code: cause.Unknown, Text: "the leg ended without saying why"}}
+}
+
+// heard applies an event of one leg; other is the leg on the other side.
+func (c *Call) heard(l *life, e leg.Event, phase *leg.Phase, other leg.Leg) {
+	if e.Signal != nil {
+		other.Send(e.Signal)
+		return
+	}
+	*phase = e.Phase
+	if e.Phase == leg.Over {
+		c.settle(e.Why)
+		l.view.farewell = c.Cause().Text != "" && c.Cause().Code != cause.Normal
+	}
+}
+
+// settle keeps the first cause: what follows it are echoes.
+func (c *Call) settle(why cause.Cause) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cause == (cause.Cause{}) {
+		c.cause = why
+	}
+}
+
+// step runs next until nothing changes and does what it asks for.
+func (c *Call) step(l *life) {
+	was := l.state
+	s, acts := next(l.state, l.view)
+	l.state = s
+	if s != was {
+		c.entered(l, was)
+	}
+	for _, a := range acts {
+		c.do(l, a)
+	}
+}
+
+func (c *Call) entered(l *life, was State) {
+	now := time.Now()
+	c.mu.Lock()
+	c.spent[was] += now.Sub(c.enter)
+	c.enter = now
+	c.mu.Unlock()
+	c.state.Store(uint32(l.state))
+	c.opt.Log.Debug("call state", xlog.From, was.String(), xlog.To, l.state.String())
+	l.timer.Reset(c.limit(l.state))
+	if c.opt.OnState != nil {
+		c.opt.OnState(l.state)
+	}
+}
+
+// limit is how long the call may stay in s before deadline is called.
+func (c *Call) limit(s State) time.Duration {
+	switch s {
+	case Joining:
+		return c.opt.JoinLimit
+	case Waiting:
+		if c.opt.AnswerAfter > 0 && !c.opt.Outgoing {
+			return min(c.opt.AnswerAfter, c.opt.WaitLimit)
+		}
+		return c.opt.WaitLimit
+	case Answering:
+		if c.opt.Outgoing {
+			return c.opt.RingLimit
+		}
+		return c.opt.AnswerLimit
+	case Rejoining:
+		return c.opt.MoveLimit
+	case Farewell:
+		return c.opt.Farewell
+	case Ending:
+		return c.opt.EndLimit
+	}
+	return 365 * 24 * time.Hour
+}
+
+// deadline is called when the call has been in its state for limit.
+func (c *Call) deadline(l *life) {
+	switch l.state {
+	case Waiting:
+		left := c.opt.WaitLimit - c.Spent(Waiting)
+		if left > 0 {
+			c.phone.Answer() // people wait longer than a phone rings
+			l.timer.Reset(left)
+			return
+		}
+		c.settle(cause.Cause{Code: cause.Timeout, Text: "nobody let the caller into the meeting in time"})
+	case Joining:
+		c.settle(cause.Cause{Code: cause.Timeout, Text: fmt.Sprintf(
+			"the meeting gave no answer in %v: check the XMPP server and the focus", c.opt.JoinLimit)})
+	case Answering:
+		c.settle(answerTimeout(l.view))
+	case Rejoining:
+		c.settle(cause.Cause{Code: cause.Lost, Text: fmt.Sprintf(
+			"the meeting was lost and did not come back in %v", c.opt.MoveLimit)})
+	case Ending:
+		// A leg that is not over now is a defect of ours: say so, and go on without it.
+		c.opt.Log.Error("call stuck: a leg did not end", "phone", l.view.phone, "seat", l.view.seat)
+		l.view.phone, l.view.seat = leg.Over, leg.Over
+	}
+	l.view.ended = true
+}
+
+func answerTimeout(v view) cause.Cause {
+	if v.phone != leg.Up {
+		return cause.Cause{Code: cause.NoAnswer, Text: "the phone did not answer in time"}
+	}
+	return cause.Cause{Code: cause.MediaFailed, Text: "no media connection to the bridge: check that its UDP port is reachable from here"}
+}
+
+func (c *Call) do(l *life, a action) {
+	switch a {
+	case answerPhone:
+		c.phone.Answer()
+	case answerSeat:
+		c.seat.Answer()
+	case connect:
+		c.phone.Connect(c.seat.Audio())
+	case disconnect:
+		c.phone.Connect(nil)
+	case showCause:
+		c.seat.Send(leg.Status{Text: c.Cause().String()})
+	case hangupBoth:
+		c.end(l, c.phone)
+		c.end(l, c.seat)
+	case finish: // run leaves its loop
+	}
+}
+
+// end hangs one leg up beside the call's goroutine, which must go on hearing
+// what both legs say. The end of the call does not cut off the goodbye.
+func (c *Call) end(l *life, one leg.Leg) {
+	why := c.Cause()
+	l.ends.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), c.opt.EndLimit)
+		defer cancel()
+		defer func() {
+			if r := recover(); r != nil {
+				c.opt.Log.Error("panic while hanging up", "panic", r, "stack", string(debug.Stack()))
+			}
+		}()
+		if err := one.Hangup(ctx, why); err != nil {
+			c.opt.Log.Warn("a leg did not hang up in time", xlog.Err, err)
+		}
+	})
+}
