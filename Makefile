@@ -1,0 +1,46 @@
+# Few verbs; `make help` lists them.
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+help: ## list the verbs
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+build: ## the shipped binary, bin/jigasi, with libopus linked statically (needs gcc and libopus-dev)
+	CGO_ENABLED=1 $(GO) build -trimpath -tags 'libopus netgo osusergo' \
+		-ldflags '$(LDFLAGS) -extldflags "-static"' -o bin/jigasi ./cmd/jigasi
+
+demo: ## a whole meeting in one process, with a phone in it
+	$(GO) run ./cmd/jigasi demo
+
+check: ## formatting, vet, the hermetic tests under the race detector
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags lab ./...
+	$(GO) test -race ./...
+
+test: ## the hermetic suite: nothing installed, nothing skipped
+	$(GO) test ./...
+
+lint: ## golangci-lint, built from its module
+	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run
+
+lab-install: ## install the real counterparts (Debian, root; npm)
+	sh internal/lab/peers/install.sh
+
+lab: lab-install ## real Prosody, sipp, baresip, Kamailio, coturn, Chromium
+	$(GO) test -count=1 -timeout 30m -tags lab ./internal/lab/peers/...
+
+fuzz: ## each fuzz target for FUZZTIME (default 10s)
+	sh scripts/fuzz.sh
+
+soak: ## the long counts of reliability tests
+	JIGASI_SOAK=1 $(GO) test -count=1 -timeout 120m -tags lab ./...
+
+bench: ## cost of a call as a ratio to the codec-and-crypto floor (needs gcc and libopus-dev)
+	CGO_ENABLED=1 $(GO) run -tags libopus ./cmd/jigasi-bench
+
+golden: ## rewrite golden files; review the diff like code
+	$(GO) test ./internal/call ./internal/config ./internal/admin -update
+
+.PHONY: help build demo check test lint lab lab-install fuzz soak bench golden
