@@ -1,0 +1,287 @@
+// Package exchange owns all calls: it routes, admits, counts, finds and drains them.
+//
+// It knows where a call is for (route.go) and how many there may be, and hands
+// the two legs of each to package call. The legs are made by two functions in
+// Options, so that tests and other makers need nothing of SIP or XMPP.
+package exchange
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"jigasi/internal/call"
+	"jigasi/internal/cause"
+	"jigasi/internal/leg"
+	"jigasi/internal/stanza"
+	"jigasi/internal/xlog"
+)
+
+// A Seat is a leg in a meeting that tells where it sits.
+type Seat interface {
+	leg.Seat
+	// Joined is closed when the room has been entered.
+	Joined() <-chan struct{}
+	// Occupant is the seat's address in the room; it is known before Joined.
+	Occupant() stanza.JID
+	// Members is how many others are in the room, without the focus.
+	Members() int
+}
+
+// A Caller is an incoming call that wants a meeting.
+type Caller struct {
+	Header  func(name string) string // first value, without case
+	Account string                   // the account or trunk it came by
+	ID      string                   // SIP Call-ID
+	Name    string                   // what the room shows: display name or user part
+	User    string                   // user part of the caller's address
+	// Accept makes the phone's leg of it, Refuse answers with a cause. One of the two is called, once.
+	Accept func(log *slog.Logger) (leg.Phone, error)
+	Refuse func(cause.Cause)
+}
+
+// A Request asks for a call to a phone (Rayo dial).
+type Request struct {
+	To, From string
+	Room     string
+	Password xlog.Secret
+	Headers  []Header // copied into the INVITE, in order
+	Rules    *Rules   // the brewery account's own rules; nil means the exchange's
+	BOSH     string   // the brewery account's pattern
+}
+
+// A Header is a name and a value.
+type Header struct{ Name, Value string }
+
+// A Place is all that a maker of a seat needs to know.
+type Place struct {
+	Target
+	Nick     string
+	Name     string
+	Outgoing bool
+	Headers  []Header // shown in the presence's initiator element
+	Log      *slog.Logger
+}
+
+// Options makes an exchange. Sit and Dial are required.
+type Options struct {
+	Rules       Rules
+	MaxCalls    int           // 0 means 1000
+	JoinLimit   time.Duration // how long a dial waits for the room; 0 means 10 s
+	UserAsNick  bool          // USE_SIP_USER_AS_XMPP_RESOURCE
+	CallOptions call.Options  // ID, Outgoing, OnState and Log are set per call
+
+	Sit  func(ctx context.Context, p Place) Seat
+	Dial func(ctx context.Context, r Request, p Place) (leg.Phone, error)
+
+	Changed func()         // called when Stats may differ; must not block
+	Ended   func(c Record) // called once per call, before it is forgotten
+	Log     *slog.Logger
+}
+
+// An Exchange owns all calls. Its methods are safe for concurrent use.
+type Exchange struct {
+	opt    Options
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	draining atomic.Bool
+	total    counters
+
+	mu    sync.Mutex
+	calls map[string]*entry
+	next  uint64
+	idle  sync.WaitGroup
+}
+
+type entry struct {
+	*call.Call
+	seat     Seat
+	place    Place
+	peer     string
+	sipID    string
+	outgoing bool
+}
+
+// counters only grow.
+type counters struct {
+	incoming, outgoing, refused, failed, ended atomic.Int64
+}
+
+// New makes an exchange that runs until Close.
+func New(opt Options) *Exchange {
+	if opt.MaxCalls == 0 {
+		opt.MaxCalls = 1000
+	}
+	if opt.JoinLimit == 0 {
+		opt.JoinLimit = 10 * time.Second
+	}
+	opt.Log = xlog.Or(opt.Log)
+	x := &Exchange{opt: opt, calls: map[string]*entry{}}
+	x.ctx, x.cancel = context.WithCancelCause(context.Background())
+	return x
+}
+
+// Incoming takes a call in: it is routed and joined, or refused. It returns at once.
+func (x *Exchange) Incoming(in Caller) {
+	x.total.incoming.Add(1)
+	target, err := x.opt.Rules.Route(in.Header)
+	if err != nil {
+		x.refuse(in, cause.Of(err))
+		return
+	}
+	id, why := x.admit()
+	if why.Code != cause.Normal {
+		x.refuse(in, why)
+		return
+	}
+	place := Place{Target: target, Name: in.Name, Nick: NewNick(), Log: x.callLog(id, target.Room, in.ID)}
+	if x.opt.UserAsNick {
+		place.Nick = NickFrom(in.User)
+	}
+	place.Headers = []Header{{"JigasiCallDirection", "in"}}
+	phone, err := in.Accept(place.Log)
+	if err != nil {
+		x.release(id)
+		x.refuse(in, cause.Of(err))
+		return
+	}
+	place.Log.Info("call in", xlog.From, xlog.Number(in.User), xlog.Account, in.Account)
+	x.start(id, phone, place, in.User, in.ID, false)
+}
+
+func (x *Exchange) refuse(in Caller, why cause.Cause) {
+	x.total.refused.Add(1)
+	x.opt.Log.Info("call refused", xlog.SIPCallID, in.ID, xlog.From, xlog.Number(in.User),
+		xlog.Cause, why.Code.String(), "why", why.String())
+	in.Refuse(why)
+}
+
+// Dialled is a call that Dial has placed.
+type Dialled struct {
+	ID       string
+	Occupant stanza.JID // where the phone sits in the room
+	Done     <-chan struct{}
+}
+
+// Dial joins the room and calls a phone from it. It returns when the room has been
+// entered, which is when the asker may be told, or with a cause.Cause.
+func (x *Exchange) Dial(ctx context.Context, r Request) (Dialled, error) {
+	x.total.outgoing.Add(1)
+	rules := x.opt.Rules
+	if r.Rules != nil {
+		rules = *r.Rules
+	}
+	target, err := rules.Resolve(Target{Password: r.Password}, r.Room, rules.DomainBase)
+	if err != nil {
+		x.total.refused.Add(1)
+		return Dialled{}, err
+	}
+	id, why := x.admit()
+	if why.Code != cause.Normal {
+		x.total.refused.Add(1)
+		return Dialled{}, why
+	}
+	place := Place{
+		Target: target, Name: r.To, Nick: NewNick(), Outgoing: true,
+		Headers: append([]Header{{"JigasiCallDirection", "out"}}, r.Headers...),
+		Log:     x.callLog(id, target.Room, ""),
+	}
+	phone, err := x.opt.Dial(x.ctx, r, place)
+	if err != nil {
+		x.release(id)
+		x.total.failed.Add(1)
+		return Dialled{}, err
+	}
+	place.Log.Info("call out", xlog.To, xlog.Number(r.To))
+	e := x.start(id, phone, place, r.To, "", true)
+	return x.awaitRoom(ctx, e)
+}
+
+func (x *Exchange) awaitRoom(ctx context.Context, e *entry) (Dialled, error) {
+	limit := time.NewTimer(x.opt.JoinLimit)
+	defer limit.Stop()
+	why := cause.Cause{Code: cause.Timeout, Text: fmt.Sprintf("the room was not entered in %v", x.opt.JoinLimit)}
+	select {
+	case <-e.seat.Joined():
+		return Dialled{ID: e.ID(), Occupant: e.seat.Occupant(), Done: e.Done()}, nil
+	case <-e.Done():
+		return Dialled{}, e.Cause()
+	case <-limit.C:
+	case <-ctx.Done():
+		why = cause.Cause{Code: cause.Cancelled, Text: "the asker is gone", Err: ctx.Err()}
+	}
+	e.Hangup(why) // nobody would know of this call
+	return Dialled{}, why
+}
+
+// admit reserves a place for one more call and names it.
+func (x *Exchange) admit() (string, cause.Cause) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch {
+	case x.draining.Load():
+		return "", cause.Cause{Code: cause.Draining, Text: "this gateway takes no new calls: it is shutting down"}
+	case len(x.calls) >= x.opt.MaxCalls:
+		return "", cause.Cause{Code: cause.Full, Status: 503, Text: fmt.Sprintf("all %d calls are taken", x.opt.MaxCalls)}
+	}
+	x.next++
+	id := fmt.Sprintf("%s-%d", NewNick(), x.next)
+	x.calls[id] = nil
+	x.idle.Add(1)
+	return id, cause.Cause{Code: cause.Normal}
+}
+
+func (x *Exchange) release(id string) {
+	x.mu.Lock()
+	delete(x.calls, id)
+	x.mu.Unlock()
+	x.idle.Done()
+	x.changed()
+}
+
+func (x *Exchange) start(id string, phone leg.Phone, place Place, peer, sipID string, outgoing bool) *entry {
+	seat := x.opt.Sit(x.ctx, place)
+	opt := x.opt.CallOptions
+	opt.ID, opt.Outgoing, opt.Log = id, outgoing, place.Log
+	opt.OnState = func(call.State) { x.changed() }
+	e := &entry{Call: call.Start(x.ctx, phone, seat, opt), seat: seat, place: place, peer: peer, sipID: sipID, outgoing: outgoing}
+	x.mu.Lock()
+	x.calls[id] = e
+	x.mu.Unlock()
+	x.changed()
+	go x.watch(e)
+	return e
+}
+
+// watch waits for the end of a call and forgets it.
+func (x *Exchange) watch(e *entry) {
+	<-e.Done()
+	x.total.ended.Add(1)
+	if e.Spent(call.Active) == 0 {
+		x.total.failed.Add(1)
+	}
+	r := record(e)
+	logEnd(e.place.Log, r)
+	if x.opt.Ended != nil {
+		x.opt.Ended(r)
+	}
+	x.release(e.ID())
+}
+
+func (x *Exchange) changed() {
+	if x.opt.Changed != nil {
+		x.opt.Changed()
+	}
+}
+
+func (x *Exchange) callLog(id string, room stanza.JID, sipID string) *slog.Logger {
+	log := x.opt.Log.With(xlog.Call, id, xlog.Room, room.Local)
+	if sipID != "" {
+		log = log.With(xlog.SIPCallID, sipID)
+	}
+	return log
+}

@@ -1,0 +1,155 @@
+package exchange
+
+import (
+	"context"
+	"log/slog"
+	"sort"
+	"time"
+
+	"jigasi/internal/call"
+	"jigasi/internal/cause"
+	"jigasi/internal/stanza"
+	"jigasi/internal/xlog"
+)
+
+// A Record is what is known of a call, running or ended.
+type Record struct {
+	ID, SIPCallID string
+	Room          stanza.JID
+	Occupant      stanza.JID
+	Peer          string // the other party's number, masked
+	Outgoing      bool
+	State         call.State
+	Began         time.Time
+	Lasted        time.Duration
+	Joining       time.Duration // from the start until the meeting was ready
+	Talking       time.Duration // sound both ways
+	Cause         cause.Cause
+}
+
+func record(e *entry) Record {
+	return Record{
+		ID: e.ID(), SIPCallID: e.sipID, Room: e.place.Room, Occupant: e.seat.Occupant(), Peer: xlog.Number(e.peer),
+		Outgoing: e.outgoing, State: e.State(), Began: e.Began(), Lasted: time.Since(e.Began()),
+		Joining: e.Spent(call.Joining) + e.Spent(call.Waiting), Talking: e.Spent(call.Active), Cause: e.Cause(),
+	}
+}
+
+// logEnd writes the one line that tells the end of a call.
+func logEnd(log *slog.Logger, r Record) {
+	ms := func(d time.Duration) int64 { return d.Milliseconds() }
+	log.Info("call ended", xlog.Cause, r.Cause.Code.String(), "why", r.Cause.String(),
+		"lasted_ms", ms(r.Lasted), "joining_ms", ms(r.Joining), "talking_ms", ms(r.Talking))
+}
+
+// Calls are the calls that run now, oldest first.
+func (x *Exchange) Calls() []Record {
+	x.mu.Lock()
+	entries := make([]*entry, 0, len(x.calls))
+	for _, e := range x.calls {
+		if e != nil {
+			entries = append(entries, e)
+		}
+	}
+	x.mu.Unlock()
+	all := make([]Record, len(entries))
+	for i, e := range entries {
+		all[i] = record(e)
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].Began.Before(all[j].Began) })
+	return all
+}
+
+// Hangup ends the call of that id, and reports whether there was one.
+func (x *Exchange) Hangup(id string, why cause.Cause) bool {
+	x.mu.Lock()
+	e := x.calls[id]
+	x.mu.Unlock()
+	if e == nil {
+		return false
+	}
+	e.Hangup(why)
+	return true
+}
+
+// HangupOccupant ends the call that sits at an address in a room.
+func (x *Exchange) HangupOccupant(at stanza.JID, why cause.Cause) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, e := range x.calls {
+		if e != nil && e.seat.Occupant().Equal(at) {
+			e.Hangup(why)
+			return true
+		}
+	}
+	return false
+}
+
+// Stats is the exchange in numbers. The last five only grow.
+type Stats struct {
+	Calls        int // of any state
+	Conferences  int // calls whose room has been entered
+	Participants int // people in those rooms, each room's own phone included, the focus not
+	Draining     bool
+
+	Incoming, Outgoing, Refused, Failed, Ended int64
+}
+
+// Stats counts now.
+func (x *Exchange) Stats() Stats {
+	s := Stats{
+		Draining: x.draining.Load(), Incoming: x.total.incoming.Load(), Outgoing: x.total.outgoing.Load(),
+		Refused: x.total.refused.Load(), Failed: x.total.failed.Load(), Ended: x.total.ended.Load(),
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	s.Calls = len(x.calls)
+	for _, e := range x.calls {
+		if e == nil {
+			continue
+		}
+		select {
+		case <-e.seat.Joined():
+			s.Conferences++
+			s.Participants += e.seat.Members() + 1
+		default:
+		}
+	}
+	return s
+}
+
+// Drain refuses new calls from now on. It returns when no call is left, or ctx is done.
+func (x *Exchange) Drain(ctx context.Context) error {
+	x.mu.Lock()
+	x.draining.Store(true) // under the lock: no admit can follow the Wait below
+	x.mu.Unlock()
+	x.changed()
+	done := make(chan struct{})
+	go func() {
+		x.idle.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Draining reports whether Drain or Close has been called.
+func (x *Exchange) Draining() bool { return x.draining.Load() }
+
+// Close hangs all calls up and waits for their end, or for ctx.
+func (x *Exchange) Close(ctx context.Context) error {
+	x.mu.Lock()
+	x.draining.Store(true)
+	for _, e := range x.calls {
+		if e != nil {
+			e.Hangup(cause.Cause{Code: cause.Shutdown, Text: "the gateway was stopped"})
+		}
+	}
+	x.mu.Unlock()
+	defer x.cancel(cause.Cause{Code: cause.Shutdown})
+	return x.Drain(ctx)
+}

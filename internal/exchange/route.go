@@ -1,0 +1,202 @@
+package exchange
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"net/url"
+	"strings"
+
+	"jigasi/internal/cause"
+	"jigasi/internal/stanza"
+	"jigasi/internal/xlog"
+)
+
+// HeaderNames are the SIP headers of an INVITE that say which meeting a call is
+// for. An account may rename each; the alternatives are what the widespread container
+// image uses. Names are compared without case.
+type HeaderNames struct {
+	Room, Password, DomainBase, Tenant, Token, UserID, Visitor []string
+}
+
+// DefaultHeaders are Jigasi's own names and those of its container image.
+func DefaultHeaders() HeaderNames {
+	return HeaderNames{
+		Room:       []string{"Jitsi-Conference-Room", "X-Room-Name"},
+		Password:   []string{"Jitsi-Conference-Room-Pass"},
+		DomainBase: []string{"Jitsi-Conference-Domain-Base", "X-Domain-Base"},
+		Tenant:     []string{"Jitsi-Conference-Domain-Tenant"},
+		Token:      []string{"Jitsi-Auth-Token"},
+		UserID:     []string{"Jitsi-User-ID-Token"},
+		Visitor:    []string{"Jitsi-Visitor"},
+	}
+}
+
+// Rules say how a room name becomes an address.
+type Rules struct {
+	Headers     HeaderNames
+	DefaultRoom string // joined when the caller names none; "" refuses the call
+	MUCService  string // added to a room name without a domain: conference.meet.example.com
+	DomainBase  string // base domain of the meetings
+	MUCPrefixes []string
+	BOSHPattern string            // https://{host}{subdomain}/http-bind?room={roomName}; "" means no HTTP
+	BOSHHosts   map[string]string // domain -> host that replaces {host}
+}
+
+// A Target is the meeting a call is for.
+type Target struct {
+	Room     stanza.JID
+	Domain   string // XMPP domain of the meeting: the room's domain without prefix and tenant
+	Tenant   string
+	Password xlog.Secret
+	Token    xlog.Secret
+	UserID   string // XMPP user that goes with Token
+	BOSH     string // URL to connect to; holds the token. Never log it.
+	Visitor  bool
+}
+
+// Route finds the meeting of an incoming call from its headers: get gives the
+// first value of a header, without case, or "".
+func (r Rules) Route(get func(name string) string) (Target, error) {
+	first := func(names []string) string {
+		for _, n := range names {
+			if v := strings.TrimSpace(get(n)); v != "" {
+				return v
+			}
+		}
+		return ""
+	}
+	h := r.Headers
+	room := first(h.Room)
+	if room == "" {
+		room = r.DefaultRoom
+	}
+	if room == "" {
+		return Target{}, cause.Cause{Code: cause.NoRoom, Text: "the caller named no room: send the header " +
+			strings.Join(h.Room, " or ") + ", or set a default room"}
+	}
+	t := Target{
+		Password: xlog.Secret(first(h.Password)), Token: xlog.Secret(first(h.Token)),
+		UserID: first(h.UserID), Tenant: first(h.Tenant), Visitor: strings.EqualFold(first(h.Visitor), "true"),
+	}
+	domain := first(h.DomainBase)
+	if domain == "" {
+		domain = r.DomainBase
+	}
+	return r.Resolve(t, room, domain)
+}
+
+// Resolve completes t for a room given by name or by address. domain is the base
+// domain, "" if unknown (gateway spec 4.1).
+func (r Rules) Resolve(t Target, room, domain string) (Target, error) {
+	if !strings.Contains(room, "@") {
+		switch {
+		case r.MUCService != "":
+			room += "@" + r.MUCService
+		case domain != "":
+			room += "@" + r.prefixes()[0] + "." + tenantDot(t.Tenant) + domain
+		}
+	}
+	t.Room = stanza.ParseJID(room).Bare()
+	if t.Room.Local == "" || t.Room.Domain == "" || strings.ContainsAny(room, " \t\r\n\"&'<>\x00") {
+		return Target{}, cause.Cause{Code: cause.NoRoom, Text: "the room name has no usable address: " +
+			"give room@conference.DOMAIN, or set the conference domain (MUC_SERVICE_ADDRESS)"}
+	}
+	t.Room.Local = strings.ToLower(t.Room.Local)
+	t.Domain, t.Tenant = r.split(t.Room.Domain, t.Tenant, domain)
+	if t.Domain == "" {
+		return Target{}, cause.Cause{Code: cause.NoRoom, Text: "the XMPP domain of the room is not known: set DOMAIN_BASE"}
+	}
+	t.BOSH = r.bosh(t, domain)
+	return t, nil
+}
+
+func (r Rules) prefixes() []string {
+	if len(r.MUCPrefixes) > 0 {
+		return r.MUCPrefixes
+	}
+	return []string{"conference", "muc"}
+}
+
+// split takes a conference domain apart into XMPP domain and tenant: the last
+// prefix that matches wins, as in Jigasi.
+func (r Rules) split(muc, tenant, domain string) (string, string) {
+	found := ""
+	for _, p := range r.prefixes() {
+		if !strings.HasPrefix(muc, p) || len(muc) <= len(p)+1 {
+			continue
+		}
+		rest := muc[len(p)+1:]
+		switch {
+		case tenant != "" && strings.HasPrefix(rest, tenant) && len(rest) > len(tenant)+1:
+			found = rest[len(tenant)+1:]
+		case domain != "" && strings.HasSuffix(rest, "."+domain):
+			found, tenant = domain, strings.TrimSuffix(rest, "."+domain)
+		default:
+			found = rest
+		}
+	}
+	if found == "" {
+		found = domain
+	}
+	return found, tenant
+}
+
+// bosh fills the URL pattern in (gateway spec 4.1, 4.2).
+func (r Rules) bosh(t Target, domain string) string {
+	if r.BOSHPattern == "" {
+		return ""
+	}
+	if domain == "" {
+		domain = t.Domain
+	}
+	host := domain
+	if h := r.BOSHHosts[domain]; h != "" {
+		host = h
+	}
+	sub := ""
+	if t.Tenant != "" {
+		sub = "/" + t.Tenant
+	}
+	s := strings.NewReplacer("{host}", host, "{subdomain}", sub, "{roomName}", url.QueryEscape(t.Room.Local)).Replace(r.BOSHPattern)
+	u, err := url.Parse(s)
+	if err != nil {
+		return s
+	}
+	q := u.Query()
+	q.Set("room", t.Room.Local)
+	if t.Token != "" && !q.Has("token") {
+		q.Set("token", t.Token.Reveal())
+	}
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+func tenantDot(tenant string) string {
+	if tenant == "" {
+		return ""
+	}
+	return tenant + "."
+}
+
+// NewNick is a fresh endpoint id: eight hex digits, as every Jitsi client has.
+func NewNick() string {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// NickFrom makes an endpoint id of a phone's number, for USE_SIP_USER_AS_XMPP_RESOURCE.
+// What is not a letter or digit becomes a dash; nothing usable gives a fresh one.
+func NickFrom(user string) string {
+	user, _, _ = strings.Cut(user, "@")
+	nick := strings.Map(func(c rune) rune {
+		if c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' {
+			return c
+		}
+		return '-'
+	}, user)
+	if strings.Trim(nick, "-") == "" {
+		return NewNick()
+	}
+	return nick
+}
