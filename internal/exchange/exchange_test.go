@@ -1,0 +1,177 @@
+package exchange_test
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"jigasi/internal/call"
+	"jigasi/internal/cause"
+	"jigasi/internal/exchange"
+	"jigasi/internal/leg"
+	"jigasi/internal/stanza"
+	"jigasi/internal/testleg"
+)
+
+// seat is a scripted seat that knows where it sits.
+type seat struct {
+	*testleg.Seat
+	joined chan struct{}
+	place  exchange.Place
+}
+
+func (s *seat) Joined() <-chan struct{} { return s.joined }
+func (s *seat) Occupant() stanza.JID    { return s.place.Room.With(s.place.Nick) }
+func (s *seat) Members() int            { return 2 }
+
+type bench struct {
+	x       *exchange.Exchange
+	seats   chan *seat
+	phones  chan *testleg.Phone
+	records chan exchange.Record
+	changes atomic.Int32
+}
+
+func newBench(o exchange.Options) *bench {
+	b := &bench{seats: make(chan *seat, 100), phones: make(chan *testleg.Phone, 100), records: make(chan exchange.Record, 100)}
+	o.Rules = exchange.Rules{Headers: exchange.DefaultHeaders(), DomainBase: "meet.example.com"}
+	o.Sit = func(_ context.Context, p exchange.Place) exchange.Seat {
+		s := &seat{Seat: testleg.NewSeat(1000), joined: make(chan struct{}), place: p}
+		b.seats <- s
+		return s
+	}
+	o.Dial = func(context.Context, exchange.Request, exchange.Place) (leg.Phone, error) {
+		p := testleg.NewPhone(400)
+		b.phones <- p
+		return p, nil
+	}
+	o.Ended = func(r exchange.Record) { b.records <- r }
+	o.Changed = func() { b.changes.Add(1) }
+	b.x = exchange.New(o)
+	return b
+}
+
+// caller dials in to room; what it is refused with goes to refused.
+func (b *bench) caller(room string, refused chan cause.Cause) exchange.Caller {
+	return exchange.Caller{
+		ID: "id", User: "+4930123456", Name: "Alice",
+		Header: func(name string) string {
+			if name == "X-Room-Name" {
+				return room
+			}
+			return ""
+		},
+		Accept: func(*slog.Logger) (leg.Phone, error) {
+			p := testleg.NewPhone(400)
+			b.phones <- p
+			return p, nil
+		},
+		Refuse: func(c cause.Cause) { refused <- c },
+	}
+}
+
+func (b *bench) up(s *seat, p *testleg.Phone) {
+	close(s.joined)
+	s.Script(leg.Ready, leg.Up)
+	p.Script(leg.Up)
+	synctest.Wait()
+}
+
+func TestIncomingCallIsRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(exchange.Options{})
+		b.x.Incoming(b.caller("alpha", nil))
+		p, s := <-b.phones, <-b.seats
+		b.up(s, p)
+		if got := b.x.Stats(); got.Calls != 1 || got.Conferences != 1 || got.Participants != 3 || got.Incoming != 1 {
+			t.Errorf("stats %+v", got)
+		}
+		if all := b.x.Calls(); len(all) != 1 || all[0].State != call.Active || all[0].Peer != "+xxxxxxx456" {
+			t.Errorf("calls %+v", all)
+		}
+		time.Sleep(time.Minute)
+		p.Report(leg.Event{Phase: leg.Over, Why: cause.Cause{Code: cause.Normal}})
+		r := <-b.records
+		if r.Cause.Code != cause.Normal || r.Talking < time.Minute || r.Room.Local != "alpha" {
+			t.Errorf("record %+v", r)
+		}
+		synctest.Wait()
+		if got := b.x.Stats(); got.Calls != 0 || got.Ended != 1 || got.Failed != 0 {
+			t.Errorf("stats afterwards %+v", got)
+		}
+	})
+}
+
+func TestRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(exchange.Options{MaxCalls: 1})
+		refused := make(chan cause.Cause, 1)
+		b.x.Incoming(b.caller("", refused))
+		if got := <-refused; got.Code != cause.NoRoom {
+			t.Errorf("without a room: %v", got)
+		}
+		b.x.Incoming(b.caller("alpha", refused))
+		b.x.Incoming(b.caller("alpha", refused))
+		if got := <-refused; got.Code != cause.Full {
+			t.Errorf("one too many: %v", got)
+		}
+		go b.x.Drain(t.Context())
+		synctest.Wait()
+		b.x.Incoming(b.caller("alpha", refused))
+		if got := <-refused; got.Code != cause.Draining {
+			t.Errorf("while draining: %v", got)
+		}
+		if err := b.x.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if r := <-b.records; r.Cause.Code != cause.Shutdown {
+			t.Errorf("the running call ended with %v", r.Cause)
+		}
+	})
+}
+
+func TestDialAnswersWhenTheRoomIsEntered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(exchange.Options{})
+		type answer struct {
+			d   exchange.Dialled
+			err error
+		}
+		got := make(chan answer, 1)
+		dial := func() {
+			d, err := b.x.Dial(t.Context(), exchange.Request{To: "+4930", Room: "alpha@conference.meet.example.com"})
+			got <- answer{d, err}
+		}
+		go dial()
+		s, p := <-b.seats, <-b.phones
+		synctest.Wait()
+		close(s.joined)
+		a := <-got
+		if a.err != nil || !a.d.Occupant.Equal(s.Occupant()) {
+			t.Fatalf("Dial = %+v, %v", a.d, a.err)
+		}
+		s.Script(leg.Ready, leg.Up)
+		synctest.Wait()
+		if p.Answered() != 1 {
+			t.Error("the phone is not dialled when the meeting is ready")
+		}
+		if !b.x.HangupOccupant(a.d.Occupant, cause.Cause{Code: cause.Normal}) {
+			t.Error("no call found at the occupant's address")
+		}
+		<-a.d.Done
+
+		go dial() // a room that is never entered
+		<-b.seats
+		<-b.phones
+		if a := <-got; cause.Of(a.err).Code != cause.Timeout {
+			t.Errorf("Dial into a dead room = %v", a.err)
+		}
+		synctest.Wait()
+		if n := b.x.Stats().Calls; n != 0 {
+			t.Errorf("%d calls left that nobody knows of", n)
+		}
+	})
+}
