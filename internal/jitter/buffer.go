@@ -1,0 +1,273 @@
+// Package jitter is the playout buffer of one RTP stream: packets go in as the
+// network brings them, and come out one per tick, in order.
+//
+// The clock that pulls decides; the buffer only says what it has: a packet, a
+// hole to conceal, or silence. It holds little when the network is quiet and
+// more when it is not, never gives back what is older than what it gave, and
+// drops rather than grows. Storage is fixed: nothing allocates after New.
+// Push and Pull may be called from different goroutines.
+package jitter
+
+import (
+	"sync"
+	"time"
+)
+
+// A Verdict is what Pull found.
+type Verdict uint8
+
+const (
+	Silence Verdict = iota // nothing is expected: play silence
+	Packet                 // a payload
+	Conceal                // a packet is missing: make something up
+)
+
+const (
+	slots = 32  // packets held at most: 640 ms of 20 ms
+	bytes = 800 // largest payload kept: Opus at 320 kbit/s
+	// targetMin and targetMax bound the delay, in ticks of the stream's packet time.
+	targetMin, targetMax = 1, 15
+	maxConceal           = 10 // ticks of concealment in a row, then silence
+)
+
+// Options makes a buffer.
+type Options struct {
+	Clock int // Hz of the RTP clock; 0 means 48000
+}
+
+// A Buffer is one stream's playout buffer.
+type Buffer struct {
+	mu      sync.Mutex
+	clock   int
+	ring    [slots]entry
+	started bool
+	playing bool
+	next    int64 // unwrapped sequence number to play next
+	highest int64 // newest seen
+	lastTS  uint32
+	step    uint32 // timestamp units of one packet
+	dry     int    // ticks without a packet in a row
+	held    int    // ticks to wait before playing again
+	target  int    // packets to hold before playing
+	calm    int    // packets since the last late one
+	base    time.Time
+	baseTS  uint32
+	spread  float64 // how late packets come, in packets, slowly forgetting
+	over    int     // ticks in a row with too much held
+
+	stats Stats
+}
+
+type entry struct {
+	seq  int64
+	ts   uint32
+	size int
+	full bool
+	data [bytes]byte
+}
+
+// Stats are what a buffer has counted.
+type Stats struct {
+	Received, Played, Late, Lost, Duplicate, Dropped int64
+	Delay                                            time.Duration // held now
+}
+
+// New makes a buffer.
+func New(o Options) *Buffer {
+	if o.Clock == 0 {
+		o.Clock = 48000
+	}
+	return &Buffer{clock: o.Clock, target: 2, step: uint32(o.Clock / 50)}
+}
+
+// Push takes a packet that arrived at now. It copies payload.
+func (b *Buffer) Push(seq uint16, ts uint32, payload []byte, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stats.Received++
+	if len(payload) > bytes || len(payload) == 0 {
+		b.stats.Dropped++
+		return
+	}
+	n := b.unwrap(seq)
+	switch {
+	case !b.started || n-b.highest > 10*slots || b.highest-n > 10*slots: // first, or the far end started afresh
+		b.restart(n, ts, now)
+	case n < b.next && b.playing:
+		b.stats.Late++
+		b.target, b.calm = min(b.target+1, targetMax), 0
+		return
+	case n < b.next:
+		b.next = n // came out of order before playing began
+	}
+	for n-b.next >= slots { // full: the oldest goes
+		b.drop()
+	}
+	e := &b.ring[n&(slots-1)]
+	if e.full && e.seq == n {
+		b.stats.Duplicate++
+		return
+	}
+	e.seq, e.ts, e.size, e.full = n, ts, copy(e.data[:], payload), true
+	b.measure(n, ts, now)
+}
+
+// unwrap makes a sequence number that does not wrap, near the newest one.
+func (b *Buffer) unwrap(seq uint16) int64 {
+	if !b.started {
+		return int64(seq) + 1<<20
+	}
+	return b.highest + int64(int16(seq-uint16(b.highest)))
+}
+
+func (b *Buffer) restart(n int64, ts uint32, now time.Time) {
+	for i := range b.ring {
+		b.ring[i].full = false
+	}
+	b.started, b.playing = true, false
+	b.next, b.highest, b.held, b.dry, b.spread = n, n, 0, 0, 0
+	b.base, b.baseTS, b.lastTS = now, ts, ts
+}
+
+// measure follows the spread of arrivals and sets the target to it.
+func (b *Buffer) measure(n int64, ts uint32, now time.Time) {
+	if n == b.highest+1 {
+		if d := ts - b.lastTS; d >= uint32(b.clock/400) && d <= uint32(b.clock*3/25) {
+			b.step = d
+		}
+	}
+	if n >= b.highest {
+		b.highest, b.lastTS = n, ts
+	}
+	due := b.base.Add(time.Duration(int32(ts-b.baseTS)) * time.Second / time.Duration(b.clock))
+	late := now.Sub(due)
+	if late < 0 || late > time.Second { // earlier than ever, or a gap in the talk: the new measure
+		b.base, b.baseTS, late = now, ts, 0
+	}
+	packets := float64(late) / float64(b.packetTime())
+	if packets > b.spread {
+		b.spread = packets
+	} else {
+		b.spread -= (b.spread - packets) / 256
+	}
+	if want := 1 + int(b.spread+0.8); want > b.target {
+		b.target = min(want, targetMax)
+	} else if b.calm++; b.calm > 150 && want < b.target {
+		b.target, b.calm = max(b.target-1, targetMin), 0
+	}
+	// The clock of the far end drifts: let the base creep after it.
+	b.base = b.base.Add(10 * time.Microsecond)
+}
+
+func (b *Buffer) packetTime() time.Duration {
+	return time.Duration(b.step) * time.Second / time.Duration(b.clock)
+}
+
+// Pull gives what is to be played now: with Packet, the payload is copied to dst.
+// Each call plays one packet; samples is its length in units of the RTP clock as
+// far as it is known.
+func (b *Buffer) Pull(dst []byte) (payload []byte, v Verdict, samples uint32) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.started {
+		return nil, Silence, b.step
+	}
+	held := int(b.highest - b.next + 1)
+	if !b.playing {
+		if !b.ready(held) {
+			return nil, Silence, b.step
+		}
+		b.playing, b.dry = true, 0
+	}
+	held = b.shed(held)
+	e := &b.ring[b.next&(slots-1)]
+	switch {
+	case held <= 0:
+		return nil, b.starve(), b.step
+	case !e.full || e.seq != b.next:
+		b.next++
+		b.stats.Lost++
+		b.dry++
+		return nil, Conceal, b.step
+	}
+	e.full, b.dry = false, 0
+	b.next++
+	b.stats.Played++
+	return append(dst[:0], e.data[:e.size]...), Packet, b.step
+}
+
+// ready reports whether enough is held to begin to play, or the little there is has waited long enough.
+func (b *Buffer) ready(held int) bool {
+	if held <= 0 {
+		return false
+	}
+	if b.held++; held >= b.target || b.held >= b.target {
+		b.held = 0
+		return true
+	}
+	return false
+}
+
+// starve is called when nothing is left to play.
+func (b *Buffer) starve() Verdict {
+	b.dry++
+	if b.dry == 1 {
+		b.target = min(b.target+1, targetMax)
+		b.calm = 0
+	}
+	if b.dry > maxConceal/2 {
+		b.playing, b.held = false, 0 // end of talk: prime again
+		return Silence
+	}
+	return Conceal
+}
+
+// shed drops a packet when for half a second more was held than is good, and gives what is held then.
+func (b *Buffer) shed(held int) int {
+	if held <= b.target+2 {
+		b.over = 0
+		return held
+	}
+	if b.over++; b.over < 25 && held < targetMax+5 {
+		return held
+	}
+	b.over = 0
+	b.drop()
+	return held - 1
+}
+
+func (b *Buffer) drop() {
+	if e := &b.ring[b.next&(slots-1)]; e.full && e.seq == b.next {
+		e.full = false
+		b.stats.Dropped++
+	}
+	b.next++
+}
+
+// Reset forgets the stream, as when it stopped for good.
+func (b *Buffer) Reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.started, b.playing, b.target = false, false, 2
+	for i := range b.ring {
+		b.ring[i].full = false
+	}
+}
+
+// Playing reports whether the next Pull can be anything but silence.
+func (b *Buffer) Playing() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.started && (b.playing || b.highest >= b.next)
+}
+
+// Stats gives the counters.
+func (b *Buffer) Stats() Stats {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.stats
+	if b.playing {
+		s.Delay = time.Duration(b.highest-b.next+1) * b.packetTime()
+	}
+	return s
+}
