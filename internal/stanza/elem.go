@@ -45,13 +45,15 @@ func (e *Elem) WithText(s string) *Elem {
 	return e
 }
 
-// Get gives the value of an attribute without namespace, or "". It is safe on nil.
+// Get gives the value of an attribute, or "". An attribute of a namespace is
+// never taken for a plain one, as x:from='focus' would forge a sender; the one
+// exception is asked for by its whole name, xml:lang. It is safe on nil.
 func (e *Elem) Get(name string) string {
 	if e == nil {
 		return ""
 	}
 	for _, a := range e.Attr {
-		if a.Name.Local == name && (a.Name.Space == "" || a.Name.Space == xmlSpace) {
+		if a.Name.Space == "" && a.Name.Local == name || a.Name.Space == xmlSpace && "xml:"+a.Name.Local == name {
 			return a.Value
 		}
 	}

@@ -15,10 +15,10 @@ func ParseJID(s string) JID {
 	if bare, res, ok := strings.Cut(s, "/"); ok {
 		s, j.Resource = bare, res
 	}
-	if local, domain, ok := strings.Cut(s, "@"); ok {
+	if local, domain, ok := strings.Cut(s, "@"); ok && local != "" {
 		j.Local, s = local, domain
 	}
-	j.Domain = strings.TrimSuffix(s, ".")
+	j.Domain = strings.TrimRight(s, ".")
 	return j
 }
 
