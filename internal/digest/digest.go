@@ -1,224 +1,231 @@
-// Package digest answers SIP authentication challenges (RFC 3261, 22; RFC 7616;
-// RFC 8760): it chooses among several, counts nonces, and gives nothing to a
-// realm that it has no credentials for.
+// Package digest answers SIP digest challenges: RFC 3261, 22, with the
+// algorithms of RFC 7616 and the choice among several challenges of RFC 8760.
+//
+// It is the client's side only, starts no goroutine and sends nothing: the
+// caller asks an Attempt for header fields and tells it what came back. Which
+// peer may challenge at all is the caller's to decide (a trunk, never whoever
+// opened the dialog); which realm may, is decided here.
 package digest
 
 import (
-	"crypto/md5"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
+	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 )
 
-// Credentials are those of one account.
-type Credentials struct {
-	User, Password string
-	// Realm limits them to one realm; "" accepts the realm of whoever may challenge.
-	Realm string
+// What can be wrong with a challenge. Errors returned by this package wrap one of them.
+var (
+	ErrRefused     = errors.New("credentials refused")              // they were sent, and challenged again
+	ErrRealm       = errors.New("challenge for another realm")      // not one of the login's: nothing is given away
+	ErrUnsupported = errors.New("no supported algorithm or qop")    // nothing we can compute
+	ErrMalformed   = errors.New("no readable digest challenge")     // no realm, no nonce, or not digest at all
+	ErrTooMany     = errors.New("too many challenges, giving up")   // a peer that never says yes
+	ErrNoLogin     = errors.New("challenged, but no user is known") // the account has no credentials
+)
+
+// A Login is who we are, and to whom we say so.
+type Login struct {
+	User     string
+	Password string
+	// Realms are the realms that may ask, compared without regard to case. With
+	// none, the first realm that asks is believed and is the only one from then on.
+	Realms []string
 }
 
-// A Challenge is one WWW-Authenticate or Proxy-Authenticate value.
-type Challenge struct {
-	Realm, Nonce, Opaque, Algorithm string
-	QOP                             []string
-	Stale                           bool
+// String hides the password from fmt.
+func (l Login) String() string { return l.User + ":***" }
+
+// GoString hides the password from %#v.
+func (l Login) GoString() string { return l.String() }
+
+// LogValue hides the password from slog.
+func (l Login) LogValue() slog.Value { return slog.StringValue(l.String()) }
+
+// A Kind is who asks: the user agent server, or a proxy on the way.
+type Kind uint8
+
+// The kinds.
+const (
+	WWW   Kind = iota // 401, WWW-Authenticate, Authorization
+	Proxy             // 407, Proxy-Authenticate, Proxy-Authorization
+)
+
+// KindOf is the kind of a response's status; ok is false for any but 401 and 407.
+func KindOf(status int) (kind Kind, ok bool) {
+	switch status {
+	case 401:
+		return WWW, true
+	case 407:
+		return Proxy, true
+	}
+	return WWW, false
 }
 
-// ErrNoChallenge says that no challenge can be answered: none has a scheme, an
-// algorithm and a realm that are known here.
-var ErrNoChallenge = errors.New("digest: no challenge that can be answered")
-
-// Parse reads the value of a challenge header.
-func Parse(v string) (Challenge, error) {
-	scheme, rest, _ := strings.Cut(strings.TrimSpace(v), " ")
-	if !strings.EqualFold(scheme, "Digest") {
-		return Challenge{}, fmt.Errorf("digest: scheme %.20q is not spoken", scheme)
+// ChallengeHeader names the header field that asks.
+func (k Kind) ChallengeHeader() string {
+	if k == Proxy {
+		return "Proxy-Authenticate"
 	}
-	p := params(rest)
-	c := Challenge{Realm: p["realm"], Nonce: p["nonce"], Opaque: p["opaque"], Algorithm: p["algorithm"], Stale: strings.EqualFold(p["stale"], "true")}
-	if q, ok := p["qop"]; ok {
-		for _, one := range strings.Split(q, ",") {
-			c.QOP = append(c.QOP, strings.ToLower(strings.TrimSpace(one)))
-		}
-	}
-	if c.Nonce == "" {
-		return Challenge{}, errors.New("digest: a challenge without a nonce")
-	}
-	return c, nil
+	return "WWW-Authenticate"
 }
 
-// params reads name=value pairs separated by commas; values may be quoted.
-func params(s string) map[string]string {
-	out := map[string]string{}
-	for len(s) > 0 && len(out) < 32 {
-		s = strings.TrimLeft(s, " \t,")
-		name, rest, ok := strings.Cut(s, "=")
-		if !ok {
-			return out
-		}
-		name, rest = strings.ToLower(strings.TrimSpace(name)), strings.TrimLeft(rest, " \t")
-		var value string
-		if strings.HasPrefix(rest, `"`) {
-			value, s = quoted(rest[1:])
-		} else {
-			value, s, _ = strings.Cut(rest, ",")
-			value = strings.TrimSpace(value)
-		}
-		if _, have := out[name]; !have {
-			out[name] = value
-		}
+// Header names the header field that answers.
+func (k Kind) Header() string {
+	if k == Proxy {
+		return "Proxy-Authorization"
+	}
+	return "Authorization"
+}
+
+// A Request is what credentials are bound to. Body counts for qop=auth-int only.
+type Request struct {
+	Method, URI string
+	Body        []byte
+}
+
+// A Header is one header field to send.
+type Header struct{ Name, Value string }
+
+// A Client keeps the nonces of one login, so that later requests need no
+// further round trip. It is safe for concurrent use.
+type Client struct {
+	login Login
+
+	mu    sync.Mutex
+	spots []*protection
+}
+
+// New makes a client that has seen no challenge yet.
+func New(login Login) *Client {
+	login.Realms = slices.Clone(login.Realms)
+	return &Client{login: login}
+}
+
+// A protection is one protection space, RFC 3261, 22.1: a kind and a realm.
+type protection struct {
+	kind   Kind
+	chal   challenge
+	cnonce string
+	count  uint32
+}
+
+const (
+	maxTries  = 4 // challenges answered for one request
+	maxSpaces = 8 // kinds and realms remembered
+)
+
+// An Attempt is the way of one request through its challenges. It belongs to
+// one goroutine.
+type Attempt struct {
+	client *Client
+	req    Request
+	tries  int
+	last   *protection            // answered last
+	sent   map[*protection]string // nonce used in the last transmission
+}
+
+// Start begins a request. Its first Headers may already hold credentials, when
+// a nonce is known from before.
+func (c *Client) Start(req Request) *Attempt {
+	return &Attempt{client: c, req: req, sent: map[*protection]string{}}
+}
+
+// Headers are the credentials to put into the next transmission of the request:
+// call it once for each, because each counts up the nonce.
+func (a *Attempt) Headers() []Header {
+	c := a.client
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(a.sent)
+	var out []Header
+	for _, p := range c.spots {
+		p.count++
+		a.sent[p] = p.chal.nonce
+		out = append(out, Header{p.kind.Header(), p.chal.answer(c.login, a.req, p.cnonce, p.count)})
 	}
 	return out
 }
 
-func quoted(s string) (value, rest string) {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			if i++; i < len(s) {
-				b.WriteByte(s[i])
-			}
-		case '"':
-			return b.String(), s[i+1:]
-		default:
-			b.WriteByte(s[i])
-		}
+// Challenged takes the challenges of a response: its kind and the values of all
+// its fields of that kind, from the top. With nil, send the request again with
+// new Headers; with an error, the response is final.
+func (a *Attempt) Challenged(kind Kind, values []string) error {
+	if a.client.login.User == "" {
+		return ErrNoLogin
 	}
-	return b.String(), ""
-}
-
-func algorithm(name string) (h func() hash.Hash, session, ok bool) {
-	name = strings.ToUpper(name)
-	name, session = strings.CutSuffix(name, "-SESS")
-	switch name {
-	case "", "MD5":
-		return md5.New, session, true
-	case "SHA-256":
-		return sha256.New, session, true
+	if a.tries++; a.tries > maxTries {
+		return ErrTooMany
 	}
-	return nil, false, false
-}
-
-// Choose picks the first challenge, in the server's order, that can be answered (RFC 8760, 2.4).
-func Choose(values []string, cr Credentials) (Challenge, error) {
-	for _, v := range values {
-		c, err := Parse(v)
-		if err != nil {
-			continue
-		}
-		if _, _, ok := algorithm(c.Algorithm); !ok || cr.Realm != "" && cr.Realm != c.Realm {
-			continue
-		}
-		if len(c.QOP) > 0 && c.qop() == "" {
-			continue
-		}
-		return c, nil
-	}
-	return Challenge{}, ErrNoChallenge
-}
-
-// qop is the protection that is chosen; "" is RFC 2069's.
-func (c Challenge) qop() string {
-	for _, want := range []string{"auth", "auth-int"} {
-		for _, q := range c.QOP {
-			if q == want {
-				return q
-			}
-		}
-	}
-	return ""
-}
-
-// A Session remembers the challenge that was answered last, so that following
-// requests carry credentials at once with a new nonce count. It is safe for concurrent use.
-type Session struct {
-	cr Credentials
-
-	mu  sync.Mutex
-	c   Challenge
-	has bool
-	nc  uint32
-}
-
-// NewSession makes a session without a challenge.
-func NewSession(cr Credentials) *Session { return &Session{cr: cr} }
-
-// Challenged takes the challenges of a 401 or 407 and reports whether trying again
-// makes sense: not if they refuse the very credentials just given.
-func (s *Session) Challenged(values []string, tried bool) error {
-	c, err := Choose(values, s.cr)
+	chosen, err := choose(values)
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if tried && !c.Stale && s.has && s.c.Nonce == c.Nonce && s.c.Realm == c.Realm {
-		return errors.New("digest: the credentials are refused")
+	c := a.client
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err = ErrRealm
+	taken := 0
+	for _, ch := range chosen {
+		if !c.allowed(ch.realm) {
+			continue
+		}
+		if err = a.take(kind, ch); err != nil {
+			return err
+		}
+		taken++
 	}
-	s.c, s.has, s.nc = c, true, 0
+	if taken == 0 {
+		return fmt.Errorf("%w: %.64q", err, chosen[0].realm)
+	}
 	return nil
 }
 
-// Authorize gives the value of an Authorization header for a request, or false
-// as long as nobody has challenged.
-func (s *Session) Authorize(method, uri string, body []byte) (string, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.has {
-		return "", false
+// take remembers a challenge, unless it says that our answer was wrong.
+func (a *Attempt) take(kind Kind, ch challenge) error {
+	c := a.client
+	i := slices.IndexFunc(c.spots, func(p *protection) bool {
+		return p.kind == kind && strings.EqualFold(p.chal.realm, ch.realm)
+	})
+	if i >= 0 {
+		old := c.spots[i]
+		used, sent := a.sent[old]
+		// Asked twice in a row without stale is a refusal. A server that forgot its
+		// nonce and does not say so is believed once.
+		if sent && !ch.stale && (used == ch.nonce || a.last == old) {
+			c.spots = slices.Delete(c.spots, i, i+1)
+			return ErrRefused
+		}
+		if old.chal.nonce == ch.nonce && old.chal.algorithm == ch.algorithm {
+			a.last = old // another request has just learnt it
+			return nil
+		}
+		c.spots = slices.Delete(c.spots, i, i+1)
 	}
-	s.nc++
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return s.c.answer(s.cr, method, uri, body, hex.EncodeToString(b[:]), s.nc), true
+	if len(c.spots) >= maxSpaces {
+		return ErrTooMany
+	}
+	a.last = &protection{kind: kind, chal: ch, cnonce: token()}
+	c.spots = append(c.spots, a.last)
+	if len(c.login.Realms) == 0 {
+		c.login.Realms = []string{ch.realm}
+	}
+	return nil
 }
 
-func (c Challenge) answer(cr Credentials, method, uri string, body []byte, cnonce string, count uint32) string {
-	newHash, session, ok := algorithm(c.Algorithm)
-	if !ok {
-		return ""
+func (c *Client) allowed(realm string) bool {
+	if len(c.login.Realms) == 0 {
+		return true
 	}
-	sum := func(parts ...string) string {
-		h := newHash()
-		h.Write([]byte(strings.Join(parts, ":")))
-		return hex.EncodeToString(h.Sum(nil))
-	}
-	a1 := sum(cr.User, c.Realm, cr.Password)
-	if session {
-		a1 = sum(a1, c.Nonce, cnonce)
-	}
-	qop, nc := c.qop(), fmt.Sprintf("%08x", count)
-	a2 := sum(method, uri)
-	if qop == "auth-int" {
-		a2 = sum(method, uri, sum(string(body)))
-	}
-	response := sum(a1, c.Nonce, a2)
-	if qop != "" {
-		response = sum(a1, c.Nonce, nc, cnonce, qop, a2)
-	}
-	var w strings.Builder
-	fmt.Fprintf(&w, `Digest username=%s,realm=%s,nonce=%s,uri=%s,response="%s"`,
-		quote(cr.User), quote(c.Realm), quote(c.Nonce), quote(uri), response)
-	if c.Algorithm != "" {
-		w.WriteString(",algorithm=" + c.Algorithm)
-	}
-	if c.Opaque != "" {
-		w.WriteString(",opaque=" + quote(c.Opaque))
-	}
-	if qop != "" {
-		fmt.Fprintf(&w, `,qop=%s,nc=%s,cnonce="%s"`, qop, nc, cnonce)
-	}
-	return w.String()
+	return slices.ContainsFunc(c.login.Realms, func(r string) bool { return strings.EqualFold(r, realm) })
 }
 
-// quote writes a quoted string; what would end the header is left out.
-func quote(s string) string {
-	r := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\r", "", "\n", "")
-	return `"` + r.Replace(s) + `"`
+func token() string {
+	var b [12]byte
+	rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
 }
