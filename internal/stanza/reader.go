@@ -14,6 +14,7 @@ import (
 type Reader struct {
 	f     framer
 	frame bytes.Reader
+	ended bool // the root element was an empty one
 }
 
 // keepFrame is how large a buffer may stay between stanzas.
@@ -43,9 +44,10 @@ func (r *Reader) Header() (*Elem, error) {
 			return nil, &LimitError{What: f.refused}
 		case m == markDecl:
 			continue
-		case m != markStart:
+		case m != markStart && m != markEmpty:
 			return nil, ErrMalformed
 		}
+		r.ended = m == markEmpty
 		return r.opened()
 	}
 }
@@ -84,6 +86,9 @@ func (r *Reader) opened() (*Elem, error) {
 // where one stanza was too large and was passed over: Next may be called again.
 // Every other error is final.
 func (r *Reader) Next() (*Elem, error) {
+	if r.ended {
+		return nil, io.EOF
+	}
 	if cap(r.f.buf) > keepFrame {
 		r.f.buf = append([]byte(nil), r.f.buf[:r.f.base]...)
 	}
@@ -92,6 +97,9 @@ func (r *Reader) Next() (*Elem, error) {
 	}
 	return r.parse()
 }
+
+// Size is how long the last stanza was on the wire, in bytes.
+func (r *Reader) Size() int { return r.f.size }
 
 // Buffered is the number of bytes that have been read ahead. Before TLS starts it
 // must be none, or somebody has put words into the server's mouth.

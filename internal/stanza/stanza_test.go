@@ -38,6 +38,16 @@ func TestReaderReadsStanzas(t *testing.T) {
 	}
 }
 
+func TestEmptyRoot(t *testing.T) {
+	r := NewReader(strings.NewReader(`<body sid='x' xmlns='urn:b'/>`), Limits{})
+	if h, err := r.Header(); err != nil || h.Get("sid") != "x" {
+		t.Fatalf("%v, %v", h, err)
+	}
+	if _, err := r.Next(); err != io.EOF {
+		t.Error(err)
+	}
+}
+
 func TestReaderRefuses(t *testing.T) {
 	for _, tt := range []struct {
 		name, in string
