@@ -53,6 +53,7 @@ type Conn struct {
 type inbound struct {
 	e    *stanza.Elem
 	size int
+	err  error // from a BOSH stream's loop
 }
 
 type counters struct{ in, out, strays, oversize, malformed, unanswered atomic.Int64 }
@@ -170,7 +171,7 @@ func (c *Conn) read() {
 		if c.route(e) {
 			continue
 		}
-		if c.waits.Add(int64(size)) > inBytes || !c.queue(inbound{e, size}) {
+		if c.waits.Add(int64(size)) > inBytes || !c.queue(inbound{e: e, size: size}) {
 			c.fail(fmt.Errorf("%w: %d stanzas wait for the handler", ErrSlow, len(c.in)))
 			return
 		}

@@ -76,10 +76,6 @@ func dialOnce(ctx context.Context, o *Options) (*Conn, error) {
 	return start(o, s, d.jid), nil
 }
 
-func connect(ctx context.Context, o *Options) (stream, error) {
-	return dialTCP(ctx, o)
-}
-
 // negotiate goes through the stream features until an address is bound. Each
 // step that succeeds begins the stream anew.
 func (d *dialer) negotiate() error {
