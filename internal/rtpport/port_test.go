@@ -1,0 +1,337 @@
+package rtpport_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"jigasi/internal/audio"
+	"jigasi/internal/media"
+	"jigasi/internal/rtpport"
+	"jigasi/internal/rtpx"
+	"jigasi/internal/sdp"
+)
+
+var loopback = netip.MustParseAddr("127.0.0.1")
+
+// ear says a tone and keeps what it hears, at 16 kHz.
+type ear struct {
+	mu    sync.Mutex
+	hz    float64
+	tones map[int]*audio.Tone
+	heard []int16
+	third audio.Third
+	up    audio.Doubler
+}
+
+func (e *ear) Pull(c *media.Chunk) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.tones == nil {
+		e.tones = map[int]*audio.Tone{}
+	}
+	if e.tones[c.Rate] == nil {
+		e.tones[c.Rate] = audio.NewTone(e.hz, c.Rate, -16)
+	}
+	e.tones[c.Rate].Fill(c.PCM)
+	c.Voice = true
+}
+
+func (e *ear) Push(c *media.Chunk) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch c.Rate {
+	case media.Wide:
+		e.heard = append(e.heard, c.PCM...)
+	case media.Narrow:
+		var out [320]int16
+		e.up.Run(out[:], c.PCM)
+		e.heard = append(e.heard, out[:]...)
+	}
+}
+
+func (e *ear) last(n int) []int16 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return append([]int16(nil), e.heard[max(0, len(e.heard)-n):]...)
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type bench struct {
+	pool  *rtpport.Pool
+	clock *media.Clock
+}
+
+func setup(t *testing.T) bench {
+	t.Helper()
+	low := uint16(21000 + 100*rand.IntN(200))
+	pool, err := rtpport.NewPool(low, low+99)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := media.NewClock(func(v any, stack []byte) { t.Errorf("panic %v\n%s", v, stack) })
+	t.Cleanup(func() {
+		clock.Close()
+		if n := pool.InUse(); n != 0 {
+			t.Errorf("%d ports are left", n)
+		}
+	})
+	return bench{pool, clock}
+}
+
+func (b bench) open(t *testing.T, o rtpport.Options) *rtpport.Port {
+	t.Helper()
+	o.Pool, o.Clock, o.LocalIP = b.pool, b.clock, loopback
+	p, err := rtpport.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+func addr(p *rtpport.Port) netip.AddrPort { return netip.AddrPortFrom(loopback, p.LocalPort()) }
+
+// negotiate makes a and b agree by an offer of a.
+func negotiate(t *testing.T, a, b *rtpport.Port, la, lb sdp.Local) (sdp.Result, sdp.Result) {
+	t.Helper()
+	la.Addr, lb.Addr = addr(a), addr(b)
+	raw, keys := la.Offer()
+	la.Keys = keys
+	offer, err := sdp.Parse(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, rb, err := sdp.Answer(offer, lb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := sdp.Parse(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ra, err := sdp.Accept(answer, la)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []struct {
+		p *rtpport.Port
+		r sdp.Result
+	}{{a, ra}, {b, rb}} {
+		if err := s.p.Start(s.r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return ra, rb
+}
+
+func wantTone(t *testing.T, who string, e *ear, hz, not float64) {
+	t.Helper()
+	pcm := e.last(8000)
+	if len(pcm) < 8000 {
+		t.Errorf("%s heard %d samples only", who, len(e.last(1<<20)))
+		return
+	}
+	if got := audio.Goertzel(pcm, hz, 16000); math.Abs(got+16) > 3 {
+		t.Errorf("%s hears %v Hz at %.1f dBov, want -16", who, hz, got)
+	}
+	if got := audio.Goertzel(pcm, not, 16000); got > -45 {
+		t.Errorf("%s hears itself, %v Hz, at %.1f dBov", who, not, got)
+	}
+}
+
+func TestTonesBothWays(t *testing.T) {
+	for _, tt := range []struct {
+		codec string
+		ptime int
+		srtp  sdp.Policy
+	}{
+		{"PCMU", 20, sdp.Off}, {"PCMA", 10, sdp.Off}, {"PCMU", 40, sdp.Off}, {"PCMA", 60, sdp.Off}, {"PCMU", 30, sdp.Off},
+		{"G722", 20, sdp.Off}, {"opus", 20, sdp.Off}, {"PCMU", 20, sdp.Required}, {"opus", 20, sdp.Optional},
+	} {
+		t.Run(tt.codec, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			one, two := &ear{hz: 440}, &ear{hz: 700}
+			p1, p2 := b.open(t, rtpport.Options{}), b.open(t, rtpport.Options{})
+			codecs := sdp.Codecs(tt.codec)
+			negotiate(t, p1, p2, sdp.Local{Codecs: codecs, Ptime: tt.ptime, SRTP: tt.srtp}, sdp.Local{Codecs: codecs, Ptime: tt.ptime, SRTP: tt.srtp})
+			p1.Connect(one)
+			p2.Connect(two)
+			time.Sleep(900 * time.Millisecond)
+			wantTone(t, "the first", one, 700, 440)
+			wantTone(t, "the second", two, 440, 700)
+			if s := p1.Stats(); s.Lost != 0 || s.Bad != 0 || s.Secure != (tt.srtp != sdp.Off) || s.Codec != tt.codec {
+				t.Errorf("%+v", s)
+			}
+			p1.Connect(nil)
+			p2.Connect(nil)
+		})
+	}
+}
+
+func TestKeysPass(t *testing.T) {
+	b := setup(t)
+	keys := make(chan rune, 10)
+	p1 := b.open(t, rtpport.Options{})
+	p2 := b.open(t, rtpport.Options{OnKey: func(k rune, _ int) { keys <- k }})
+	negotiate(t, p1, p2, sdp.Local{Codecs: sdp.Codecs("PCMU")}, sdp.Local{Codecs: sdp.Codecs("PCMU")})
+	p1.Connect(&ear{hz: 440})
+	p2.Connect(&ear{hz: 440})
+	for _, k := range "1#A" {
+		if !p1.SendKey(k, 100) {
+			t.Fatalf("key %c is refused", k)
+		}
+	}
+	for _, want := range "1#A" {
+		select {
+		case got := <-keys:
+			if got != want {
+				t.Errorf("key %c, want %c", got, want)
+			}
+		case <-time.After(2 * time.Second):
+			t.Fatalf("key %c did not come", want)
+		}
+	}
+}
+
+// attacker sends RTP of that SSRC and payload type from a socket of its own.
+func attacker(t *testing.T, to netip.AddrPort, count int) (got func() int) {
+	t.Helper()
+	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopback, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	noise := make([]byte, 160)
+	tone := make([]int16, 160)
+	audio.NewTone(1500, 8000, -3).Fill(tone)
+	for i, s := range tone {
+		noise[i] = byte(s>>8) ^ 0xff
+	}
+	for i := range count {
+		h := rtpx.Header{SSRC: 0xbad, Seq: uint16(i), Timestamp: uint32(160 * i)}
+		_, _ = c.WriteToUDPAddrPort(append(h.Append(nil, 0), noise...), to)
+		if i%50 == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	return func() int {
+		n, buf := 0, make([]byte, 2000)
+		_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		for {
+			if _, _, err := c.ReadFromUDPAddrPort(buf); err != nil {
+				return n
+			}
+			n++
+		}
+	}
+}
+
+func TestT08_NobodyBreaksIn(t *testing.T) {
+	b := setup(t)
+	one, two := &ear{hz: 440}, &ear{hz: 700}
+	p1, p2 := b.open(t, rtpport.Options{}), b.open(t, rtpport.Options{})
+	early := attacker(t, addr(p1), 200) // before the call has begun
+	negotiate(t, p1, p2, sdp.Local{Codecs: sdp.Codecs("PCMU")}, sdp.Local{Codecs: sdp.Codecs("PCMU")})
+	p1.Connect(one)
+	p2.Connect(two)
+	time.Sleep(200 * time.Millisecond) // the phone's packets have come
+	late := attacker(t, addr(p1), 1000)
+	time.Sleep(800 * time.Millisecond)
+	wantTone(t, "the phone's port", one, 700, 1500)
+	if n := early() + late(); n != 0 {
+		t.Errorf("the attackers got %d packets", n)
+	}
+	if s := p1.Stats(); s.Foreign < 1000 {
+		t.Errorf("%d foreign packets counted", s.Foreign)
+	}
+}
+
+func TestT09_NoReflector(t *testing.T) {
+	b := setup(t)
+	victim, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopback, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer victim.Close()
+	p := b.open(t, rtpport.Options{})
+	to := victim.LocalAddr().(*net.UDPAddr).AddrPort()
+	for _, a := range []netip.AddrPort{
+		netip.MustParseAddrPort("224.0.0.1:5000"), netip.MustParseAddrPort("255.255.255.255:5000"), addr(p), to,
+	} {
+		if err := p.Start(sdp.Result{Remote: a, Codec: sdp.Codecs("PCMU")[0], DTMF: -1, CN: -1, Ptime: 20, Send: true, Recv: true}); err != nil {
+			t.Fatal(err)
+		}
+		p.Connect(&ear{hz: 440})
+		was := p.Stats().Sent
+		time.Sleep(100 * time.Millisecond)
+		if sent := p.Stats().Sent - was; a != to && sent != 0 {
+			t.Errorf("%d packets were sent to %v", sent, a)
+		}
+	}
+	if p.Stats().Sent == 0 {
+		t.Error("nothing is sent to a plausible address")
+	}
+}
+
+func TestT10_DamagedPacketsDoNotEndACall(t *testing.T) {
+	b := setup(t)
+	one, two := &ear{hz: 440}, &ear{hz: 700}
+	p1, p2 := b.open(t, rtpport.Options{}), b.open(t, rtpport.Options{})
+	negotiate(t, p1, p2, sdp.Local{Codecs: sdp.Codecs("PCMU"), SRTP: sdp.Required}, sdp.Local{Codecs: sdp.Codecs("PCMU"), SRTP: sdp.Required})
+	p1.Connect(one)
+	p2.Connect(two)
+	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(addr(p1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for i := range 2000 {
+		junk := make([]byte, i%300)
+		for j := range junk {
+			junk[j] = byte(rand.IntN(256))
+		}
+		if len(junk) > 0 && i%2 == 0 {
+			junk[0] = 0x80 | junk[0]&0x3f
+		}
+		_, _ = c.Write(junk)
+		if i%100 == 0 {
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	time.Sleep(500 * time.Millisecond)
+	wantTone(t, "the phone's port", one, 700, 440)
+	if s := p1.Stats(); s.Lost != 0 || s.Bad < 100 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestT46_SilenceIsTold(t *testing.T) {
+	b := setup(t)
+	told := make(chan bool, 2)
+	p := b.open(t, rtpport.Options{FirstPacket: 200 * time.Millisecond, Silence: 300 * time.Millisecond, OnQuiet: func(first bool) { told <- first }})
+	if err := p.Start(sdp.Result{Remote: netip.AddrPortFrom(loopback, 9), Codec: sdp.Codecs("PCMU")[0], DTMF: -1, CN: -1, Ptime: 20, Recv: true}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case first := <-told:
+		if !first {
+			t.Error("told as a later silence")
+		}
+	case <-time.After(2 * time.Second):
+		t.Error("silence is not told")
+	}
+	held := b.open(t, rtpport.Options{FirstPacket: 50 * time.Millisecond, OnQuiet: func(bool) { t.Error("silence on hold is told") }})
+	if err := held.Start(sdp.Result{Codec: sdp.Codecs("PCMU")[0], DTMF: -1, CN: -1, Ptime: 20, Recv: true, Held: true}); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(200 * time.Millisecond)
+}

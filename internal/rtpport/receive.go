@@ -1,0 +1,209 @@
+package rtpport
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"jigasi/internal/audio"
+	"jigasi/internal/media"
+	"jigasi/internal/rtpx"
+)
+
+// inbound is the state of the reader's goroutine, behind a lock that only Connect
+// and a change of the session ever contend for.
+type inbound struct {
+	mu      sync.Mutex
+	started bool
+	next    uint16
+	stamp   uint32
+	key     rtpx.KeyReader
+	config  *config
+	report  rtpx.Report
+	plain   [2048]byte
+	pcm     [5760]int16 // one packet: up to 120 ms at 48 kHz
+	pending [960]int16  // the beginning of a chunk
+	have    int
+	lastPCM time.Time
+}
+
+// barrier waits until the packet that is being handled is done.
+func (in *inbound) barrier() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.have = 0
+}
+
+// gapLimit is how many lost packets in a row are concealed.
+const gapLimit = 3
+
+func (p *Port) readRTP(conn *net.UDPConn) {
+	buf := make([]byte, 2048)
+	for {
+		n, from, err := conn.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			if isClosed(err) {
+				return
+			}
+			continue
+		}
+		p.take(buf[:n], unmap(from), time.Now())
+	}
+}
+
+// take handles one datagram of the RTP socket.
+func (p *Port) take(b []byte, from netip.AddrPort, now time.Time) {
+	c := p.cfg.Load()
+	if c == nil || !c.Recv {
+		return
+	}
+	rtp, rtcp := rtpx.IsRTP(b)
+	if rtcp && c.RTCPMux {
+		p.takeRTCP(b, from)
+		return
+	}
+	var h rtpx.Header
+	if !rtp || len(b) > 1500 {
+		p.counters.bad.Add(1)
+		return
+	}
+	if _, err := h.ParseHeader(b, c.LevelID); err != nil {
+		p.counters.bad.Add(1)
+		return
+	}
+	if !c.takes(int(h.PT)) {
+		p.counters.wrongType.Add(1)
+		return
+	}
+	p.in.mu.Lock()
+	defer p.in.mu.Unlock()
+	if c.srtp != nil { // who has the key is the phone, wherever it is
+		plain, err := c.srtp.in.DecryptRTP(p.in.plain[:0], b, nil)
+		if err != nil {
+			p.counters.bad.Add(1)
+			return
+		}
+		b = plain
+	}
+	payload, err := h.Parse(b, c.LevelID)
+	if err != nil {
+		p.counters.bad.Add(1)
+		return
+	}
+	if !p.accept(&h, from, now) {
+		return
+	}
+	p.in.packet(p, c, &h, payload, now)
+}
+
+func (c *config) takes(pt int) bool {
+	return pt == c.RecvPT || pt == c.DTMF || pt == c.CN || pt == 13
+}
+
+// accept judges the source of a packet and counts it.
+func (p *Port) accept(h *rtpx.Header, from netip.AddrPort, now time.Time) bool {
+	p.mu.Lock()
+	if !p.peer.from(from, now) {
+		p.mu.Unlock()
+		p.counters.foreign.Add(1)
+		return false
+	}
+	if p.recv.SSRC != h.SSRC {
+		p.recv = rtpx.Receiver{SSRC: h.SSRC, Clock: p.recv.Clock}
+		p.in.started = false
+	}
+	p.recv.Packet(h.Seq, h.Timestamp, now)
+	p.mu.Unlock()
+	p.counters.received.Add(1)
+	p.lastSeen.Store(now.UnixNano())
+	if p.first.CompareAndSwap(false, true) && p.opt.OnFirst != nil {
+		p.opt.OnFirst()
+	}
+	return true
+}
+
+// packet handles one packet of the phone.
+func (in *inbound) packet(p *Port, c *config, h *rtpx.Header, payload []byte, now time.Time) {
+	if in.config != c {
+		in.config, in.started, in.have = c, false, 0
+	}
+	if int(h.PT) == c.DTMF {
+		if key, units, ok := in.key.Read(h.Timestamp, payload); ok && p.opt.OnKey != nil {
+			p.opt.OnKey(key, max(100, units*1000/max(1, c.DTMFClock)))
+		}
+		in.next = h.Seq + 1
+		return
+	}
+	if in.started {
+		switch d := int16(h.Seq - in.next); {
+		case d < 0 && d > -50:
+			p.counters.late.Add(1) // a duplicate, or too late: the far end has gone on
+			return
+		case d > 0 && d <= gapLimit && int(h.PT) == c.RecvPT:
+			in.conceal(p, c, int(d))
+		}
+	}
+	in.started, in.next = true, h.Seq+1
+	if int(h.PT) != c.RecvPT || len(payload) == 0 {
+		return // comfort noise: nothing is said
+	}
+	n, err := c.dec.Decode(in.pcm[:], payload)
+	if err != nil {
+		p.counters.bad.Add(1)
+		return
+	}
+	whole := c.opus && n == media.Wide/50 && in.have == 0
+	in.say(p, c, in.pcm[:n], payload, whole, h)
+}
+
+// conceal makes up for lost packets of the size of the last one.
+func (in *inbound) conceal(p *Port, c *config, packets int) {
+	size := c.decRate() / 50
+	for range packets {
+		n := c.dec.Conceal(in.pcm[:size])
+		in.say(p, c, in.pcm[:n], nil, false, nil)
+	}
+}
+
+// decRate is the rate of decoded PCM: Opus is decoded to 16 kHz, as its packets go on as they are.
+func (c *config) decRate() int {
+	if c.opus {
+		return media.Wide
+	}
+	return c.rate
+}
+
+// say gives PCM to the meeting in chunks of 20 ms.
+func (in *inbound) say(p *Port, c *config, pcm []int16, opus []byte, whole bool, h *rtpx.Header) {
+	above := p.above.Load()
+	if above == nil {
+		in.have = 0
+		return
+	}
+	size := c.decRate() / 50
+	chunk := media.Chunk{Rate: c.decRate(), Voice: true, Measured: true}
+	if whole {
+		chunk.PCM, chunk.Opus = pcm, opus
+		in.push(p, above, &chunk, h)
+		return
+	}
+	for len(pcm) > 0 {
+		n := copy(in.pending[in.have:size], pcm)
+		in.have += n
+		pcm = pcm[n:]
+		if in.have == size {
+			chunk.PCM, in.have = in.pending[:size], 0
+			in.push(p, above, &chunk, h)
+		}
+	}
+}
+
+func (in *inbound) push(p *Port, above *portBox, c *media.Chunk, h *rtpx.Header) {
+	c.Level = audio.Level(c.PCM)
+	if h != nil && h.HasLevel {
+		c.Level = h.Level
+	}
+	p.counters.levelIn.Store(uint32(c.Level))
+	above.Push(c)
+}

@@ -1,0 +1,218 @@
+package rtpport
+
+import (
+	"sync"
+	"time"
+
+	"jigasi/internal/audio"
+	"jigasi/internal/media"
+	"jigasi/internal/rtpx"
+)
+
+// outbound is the state of the clock's goroutine.
+type outbound struct {
+	mu     sync.Mutex
+	config *config
+	seq    uint16
+	stamp  uint32
+	talked bool // the last tick was sound
+	chunk  media.Chunk
+	buf    [media.Full / 50]int16
+	half   audio.Halver
+	pcm    [6 * media.Full / 50]int16 // a packet of up to 60 ms
+	have   int
+	event  [4]byte
+	packet [1500]byte
+	cipher [1600]byte
+	pay    [1300]byte
+	rtcp   [1024]byte
+}
+
+func (o *outbound) barrier() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.have = 0
+}
+
+// reportEvery is the interval of RTCP (RFC 3550, 6.2, for two parties).
+const reportEvery = 5 * time.Second
+
+// tick is one turn of the clock: ask the meeting, encode, send.
+func (p *Port) tick() {
+	c := p.cfg.Load()
+	now := time.Now()
+	p.watch(now, c)
+	if c == nil {
+		return
+	}
+	p.out.mu.Lock()
+	p.send(c)
+	p.out.mu.Unlock()
+	if now.Sub(p.report) >= reportEvery {
+		p.report = now
+		p.sendReport(now, false)
+	}
+}
+
+// watch tells when the phone is silent for too long. On hold it may be.
+func (p *Port) watch(now time.Time, c *config) {
+	if p.quiet || p.opt.OnQuiet == nil || c == nil || !c.Recv || c.Held {
+		return
+	}
+	last, limit, first := c.began, p.opt.FirstPacket, true
+	if seen := p.lastSeen.Load(); seen != 0 {
+		last, limit, first = time.Unix(0, max(seen, c.began.UnixNano())), p.opt.Silence, false
+	}
+	if now.Sub(last) > limit {
+		p.quiet = true
+		p.opt.OnQuiet(first)
+	}
+}
+
+// send makes the packet of this tick.
+func (p *Port) send(c *config) {
+	o := &p.out
+	if o.config != c {
+		o.config, o.have, o.talked = c, 0, false
+	}
+	step := uint32(c.Codec.Clock / 50)
+	defer func() { o.stamp += step }()
+	if !c.Send {
+		return
+	}
+	if p.sendKeys(c) {
+		o.have, o.talked = 0, false
+		return
+	}
+	o.chunk.Reset(c.ask, o.buf[:], c.opus && c.Ptime == 20)
+	if above := p.above.Load(); above != nil {
+		above.Pull(&o.chunk)
+	} else {
+		clear(o.chunk.PCM)
+	}
+	if o.chunk.Opus != nil && c.opus && len(o.chunk.Opus) <= len(o.pay) {
+		p.transmit(c, o.chunk.Opus, c.Codec.PT, o.stamp, !o.talked)
+		o.talked = true
+		return
+	}
+	p.counters.levelOut.Store(uint32(audio.Level(o.chunk.PCM)))
+	p.sendPCM(c)
+}
+
+// sendPCM collects what was pulled to packets of the phone's length.
+func (p *Port) sendPCM(c *config) {
+	o := &p.out
+	frame := c.rate / 50
+	dst := o.pcm[o.have : o.have+frame]
+	if c.rate == media.Narrow {
+		o.half.Run(dst, o.chunk.PCM)
+	} else {
+		copy(dst, o.chunk.PCM)
+	}
+	o.have += frame
+	frames := max(1, c.Ptime/20)
+	if c.opus || c.Ptime < 20 {
+		frames = 1
+	}
+	if o.have < frames*frame {
+		return
+	}
+	pcm := o.pcm[:o.have]
+	stamp := o.stamp - uint32(frames-1)*uint32(c.Codec.Clock/50)
+	o.have = 0
+	if c.Ptime == 10 && !c.opus { // two packets a tick
+		half := len(pcm) / 2
+		p.encode(c, pcm[:half], stamp)
+		p.encode(c, pcm[half:], stamp+uint32(c.Codec.Clock/100))
+		return
+	}
+	p.encode(c, pcm, stamp)
+}
+
+func (p *Port) encode(c *config, pcm []int16, stamp uint32) {
+	n, err := c.enc.Encode(p.out.pay[:], pcm)
+	if err != nil || n == 0 {
+		return
+	}
+	p.transmit(c, p.out.pay[:n], c.Codec.PT, stamp, !p.out.talked)
+	p.out.talked = true
+}
+
+// sendKeys sends the event of this tick, if a key is down; sound is silent meanwhile.
+func (p *Port) sendKeys(c *config) bool {
+	p.mu.Lock()
+	if c.DTMF < 0 || !p.keys.Busy() {
+		p.mu.Unlock()
+		return false
+	}
+	o := &p.out
+	stamp := o.stamp
+	payload, at, marker, ok := p.keys.Next(o.event[:], stamp, c.DTMFClock)
+	p.mu.Unlock()
+	if ok {
+		p.transmit(c, payload, c.DTMF, at, marker)
+	}
+	return true
+}
+
+// transmit writes one packet to the phone.
+func (p *Port) transmit(c *config, payload []byte, pt int, stamp uint32, marker bool) {
+	o := &p.out
+	h := rtpx.Header{SSRC: p.ssrc, Seq: o.seq, Timestamp: stamp, PT: uint8(pt), Marker: marker}
+	o.seq++
+	b := append(h.Append(o.packet[:0], 0), payload...)
+	p.mu.Lock()
+	may, to := p.peer.may(), p.peer.to
+	if may {
+		p.sent.Packets++
+		p.sent.Octets += uint32(len(payload))
+		p.sent.Timestamp, p.sent.At = stamp, time.Now()
+	}
+	p.mu.Unlock()
+	if !may {
+		return
+	}
+	if c.srtp != nil {
+		var err error
+		if b, err = c.srtp.out.EncryptRTP(o.cipher[:0], b, nil); err != nil {
+			p.counters.bad.Add(1)
+			return
+		}
+	}
+	if _, err := p.pair.rtp.WriteToUDPAddrPort(b, to); err == nil {
+		p.counters.sent.Add(1)
+	}
+}
+
+// sendReport sends RTCP to where the phone takes it.
+func (p *Port) sendReport(now time.Time, bye bool) {
+	c := p.cfg.Load()
+	if c == nil {
+		return
+	}
+	p.mu.Lock()
+	to := p.rtcp
+	if p.peer.to.IsValid() && p.peer.to != p.peer.said { // the phone is elsewhere than it says
+		to = p.peer.to
+		if !c.RTCPMux {
+			to = portAfter(to)
+		}
+	}
+	if !to.IsValid() || p.peer.heard == 0 && p.peer.blind >= unseen {
+		p.mu.Unlock()
+		return
+	}
+	b := rtpx.AppendReport(p.out.rtcp[:0], &p.sent, []*rtpx.Receiver{&p.recv}, p.name, bye, now)
+	p.mu.Unlock()
+	if c.srtp != nil {
+		var err error
+		if b, err = c.srtp.out.EncryptRTCP(nil, b, nil); err != nil {
+			return
+		}
+	}
+	conn := p.pair.rtcp
+	if c.RTCPMux {
+		conn = p.pair.rtp
+	}
+	_, _ = conn.WriteToUDPAddrPort(b, to) // reports come again
+}
