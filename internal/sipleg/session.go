@@ -1,0 +1,206 @@
+package sipleg
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"jigasi/internal/cause"
+	"jigasi/internal/leg"
+	"jigasi/internal/sdp"
+	"jigasi/internal/sip"
+)
+
+// answerOffer answers an offer of the phone and starts the sound it asks for.
+func (l *Leg) answerOffer(raw []byte) error {
+	offer, err := sdp.Parse(raw)
+	if err != nil {
+		return err
+	}
+	l.local.Version++
+	answer, r, err := sdp.Answer(offer, l.local)
+	if err != nil {
+		return err
+	}
+	if err := l.port.Start(r); err != nil {
+		return cause.Cause{Code: cause.NoCodec, Text: "the codec cannot be started", Err: err}
+	}
+	if r.OfferKeys != nil {
+		l.local.Keys = r.OfferKeys
+	}
+	l.answer, l.result, l.agreed = answer, r, true
+	l.hold(r.Held)
+	return nil
+}
+
+// acceptAnswer takes the phone's answer to our offer.
+func (l *Leg) acceptAnswer(raw []byte) error {
+	answer, err := sdp.Parse(raw)
+	if err != nil {
+		return err
+	}
+	r, err := sdp.Accept(answer, l.local)
+	if err != nil {
+		return err
+	}
+	if err := l.port.Start(r); err != nil {
+		return cause.Cause{Code: cause.NoCodec, Text: "the codec cannot be started", Err: err}
+	}
+	l.result, l.agreed = r, true
+	l.hold(r.Held)
+	return nil
+}
+
+// hold tells the room when the phone goes on hold and comes back.
+func (l *Leg) hold(held bool) {
+	if l.held != held {
+		l.held = held
+		l.tell(leg.Event{Signal: leg.Hold{On: held}})
+	}
+}
+
+// answerNow answers an incoming call, or places an outgoing one.
+func (l *Leg) answerNow() {
+	switch {
+	case l.ended || l.phase == leg.Up:
+	case l.dial != nil:
+		place := l.dial
+		l.dial = nil
+		d, err := place()
+		if err != nil {
+			l.finish(cause.Of(err))
+			return
+		}
+		l.dialog = d
+		l.tell(leg.Event{Signal: leg.Status{Text: "Connecting"}})
+	case l.dialog == nil:
+	case l.agreed:
+		l.dialog.Answer(l.answer)
+	case !l.offered: // the INVITE had no description: our 200 offers (RFC 3261, 13.2.1)
+		offer, keys := l.local.Offer()
+		l.local.Keys, l.offered = keys, true
+		l.dialog.Answer(offer)
+	}
+}
+
+// happened is an event of the dialog.
+func (l *Leg) happened(e sip.Event) {
+	switch e.Kind {
+	case sip.Progress:
+		l.progress(e)
+	case sip.Answered:
+		if e.SDP != nil || !l.agreed {
+			if err := l.acceptAnswer(e.SDP); err != nil {
+				l.leave(cause.Of(err))
+				return
+			}
+		}
+		l.up()
+	case sip.Confirmed:
+		if l.offered && !l.agreed || e.SDP != nil {
+			if err := l.acceptAnswer(e.SDP); err != nil {
+				l.leave(cause.Of(err))
+				return
+			}
+		}
+		l.up()
+	case sip.Offer:
+		l.reoffered(e)
+	case sip.Info:
+		e.Reply(l.info(e), nil)
+	case sip.Ended:
+		l.finish(e.Cause)
+	}
+}
+
+func (l *Leg) up() {
+	if l.phase != leg.Up {
+		l.log.Info("phone connected", "codec", l.result.Codec.Name, "srtp", l.result.SRTP != nil, "remote", l.result.Remote.String())
+	}
+	l.enter(leg.Up)
+	l.tell(leg.Event{Signal: leg.Status{Text: "Connected"}})
+}
+
+// progress is a provisional response: the room reads it, early media is heard.
+func (l *Leg) progress(e sip.Event) {
+	if e.SDP != nil && !l.agreed {
+		if err := l.acceptAnswer(e.SDP); err != nil {
+			l.log.Warn("early media cannot be played", "err", err)
+		}
+	}
+	switch e.Status {
+	case 180:
+		l.enter(leg.Ringing)
+		l.tell(leg.Event{Signal: leg.Status{Text: "Ringing"}})
+	case 183:
+		l.tell(leg.Event{Signal: leg.Status{Text: "Connecting*"}})
+	}
+}
+
+// reoffered is a re-INVITE or UPDATE: hold, another address, another codec.
+func (l *Leg) reoffered(e sip.Event) {
+	if e.SDP == nil {
+		l.local.Version++
+		offer, keys := l.local.Offer()
+		l.local.Keys = keys
+		e.Reply(200, offer) // the ACK brings the answer: Confirmed
+		return
+	}
+	if err := l.answerOffer(e.SDP); err != nil {
+		status := cause.Of(err).Code.SIPStatus()
+		l.log.Warn("the phone asked for a session that cannot be", "err", err)
+		e.Reply(status, nil)
+		return
+	}
+	e.Reply(200, l.answer)
+}
+
+// info answers an INFO: keys of the phone (dtmf-relay), or nothing that is known here.
+func (l *Leg) info(e sip.Event) int {
+	kind, _, _ := strings.Cut(e.ContentType, ";")
+	switch strings.ToLower(strings.TrimSpace(kind)) {
+	case "application/dtmf-relay", "application/dtmf":
+		key, ms, ok := parseRelay(string(e.Body))
+		if !ok {
+			return 400
+		}
+		l.tell(leg.Event{Signal: leg.Digit{Key: key, Duration: ms}})
+		return 200
+	case "":
+		return 200
+	}
+	return 415
+}
+
+// parseRelay reads "Signal=5\r\nDuration=160", or a bare "5".
+func parseRelay(body string) (key rune, ms int, ok bool) {
+	ms = 200
+	signal := strings.TrimSpace(body)
+	if len(body) > 256 {
+		return 0, 0, false
+	}
+	for _, line := range strings.FieldsFunc(body, func(r rune) bool { return r == '\r' || r == '\n' }) {
+		name, v, found := strings.Cut(line, "=")
+		if !found {
+			continue
+		}
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "signal":
+			signal = strings.TrimSpace(v)
+		case "duration":
+			if n, err := strconv.Atoi(strings.TrimSpace(v)); err == nil && n > 0 {
+				ms = min(n, int(10*time.Second/time.Millisecond))
+			}
+		}
+	}
+	switch signal {
+	case "10":
+		signal = "*"
+	case "11":
+		signal = "#"
+	}
+	if len(signal) != 1 || !strings.Contains("0123456789*#ABCD", strings.ToUpper(signal)) {
+		return 0, 0, false
+	}
+	return rune(strings.ToUpper(signal)[0]), ms, true
+}

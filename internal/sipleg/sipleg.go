@@ -1,0 +1,265 @@
+// Package sipleg makes a phone's leg of a SIP dialog and an RTP port.
+//
+// A leg has one goroutine (run), through which pass the dialog's events, what the
+// call asks, and what the port notices. The dialog knows no codec and the port no
+// SIP: their session descriptions meet here.
+package sipleg
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"sync"
+
+	"jigasi/internal/cause"
+	"jigasi/internal/leg"
+	"jigasi/internal/media"
+	"jigasi/internal/rtpport"
+	"jigasi/internal/sdp"
+	"jigasi/internal/sip"
+	"jigasi/internal/xlog"
+)
+
+// Options makes legs.
+type Options struct {
+	RTP        rtpport.Options // Pool and Clock are required
+	Codecs     []sdp.Codec     // by preference; nil means all
+	SRTP       sdp.Policy
+	PublicIP   netip.Addr // for media; invalid means the address that signalling uses
+	EarlyMedia bool       // 183 with a session description instead of 180
+	// HangupOnSilence ends a call whose phone sends nothing for RTP.Silence; one that never
+	// sent anything is ended in any case.
+	HangupOnSilence bool
+	Log             *slog.Logger
+}
+
+// A Leg is a phone. It implements leg.Phone.
+type Leg struct {
+	opt    Options
+	log    *slog.Logger
+	port   *rtpport.Port
+	events chan leg.Event
+	asked  chan func()
+	quit   chan struct{} // closed when run has ended
+
+	// Owned by run.
+	dialog  *sip.Dialog
+	dial    func() (*sip.Dialog, error) // outgoing: places the call
+	phase   leg.Phase
+	local   sdp.Local
+	result  sdp.Result
+	answer  []byte // what we answered last
+	agreed  bool
+	offered bool // our offer waits for its answer
+	held    bool
+	why     cause.Cause
+	ended   bool
+	wait    sync.WaitGroup
+}
+
+func newLeg(o Options) (*Leg, error) {
+	l := &Leg{
+		opt: o, log: xlog.Or(o.Log), events: make(chan leg.Event, 64), asked: make(chan func(), 64), quit: make(chan struct{}),
+	}
+	rtp := o.RTP
+	rtp.Log = l.log
+	rtp.OnKey = func(key rune, ms int) {
+		l.post(func() { l.tell(leg.Event{Signal: leg.Digit{Key: key, Duration: ms}}) })
+	}
+	rtp.OnFirst = func() { l.post(func() { l.log.Info("first sound from the phone") }) }
+	rtp.OnQuiet = func(first bool) { l.post(func() { l.silent(first) }) }
+	var err error
+	if l.port, err = rtpport.Open(rtp); err != nil {
+		return nil, err
+	}
+	l.local = sdp.Local{Codecs: o.Codecs, SRTP: o.SRTP, SessionID: rand.Uint64() >> 2}
+	return l, nil
+}
+
+// Accept makes the leg of an incoming call. It sends 180 at once; an offer that cannot be met
+// is an error with a cause, and the caller still has to refuse the dialog.
+func Accept(d *sip.Dialog, o Options) (*Leg, error) {
+	l, err := newLeg(o)
+	if err != nil {
+		return nil, err
+	}
+	l.dialog = d
+	l.address(d.MediaIP())
+	if raw := d.SDP(); raw != nil {
+		if err := l.answerOffer(raw); err != nil {
+			l.port.Close()
+			return nil, err
+		}
+	}
+	if o.EarlyMedia && l.agreed {
+		d.Progress(l.answer)
+	} else {
+		d.Ring()
+	}
+	go l.run()
+	return l, nil
+}
+
+// Dial makes the leg of an outgoing call. The call is placed when the leg is answered, by place,
+// which is given our offer.
+func Dial(o Options, mediaIP netip.Addr, place func(offer []byte) (*sip.Dialog, error)) (*Leg, error) {
+	l, err := newLeg(o)
+	if err != nil {
+		return nil, err
+	}
+	l.address(mediaIP)
+	l.dial = func() (*sip.Dialog, error) {
+		offer, keys := l.local.Offer()
+		l.local.Keys, l.offered = keys, true
+		return place(offer)
+	}
+	l.tell(leg.Event{Phase: leg.Trying})
+	go l.run()
+	return l, nil
+}
+
+// address sets where the phone is told to send its sound.
+func (l *Leg) address(signalling netip.Addr) {
+	ip := signalling
+	if l.opt.PublicIP.IsValid() && !signalling.IsLoopback() {
+		ip = l.opt.PublicIP
+	}
+	l.local.Addr = netip.AddrPortFrom(ip, l.port.LocalPort())
+}
+
+// Events implements leg.Leg.
+func (l *Leg) Events() <-chan leg.Event { return l.events }
+
+// Answer implements leg.Leg.
+func (l *Leg) Answer() { l.post(l.answerNow) }
+
+// Send implements leg.Leg.
+func (l *Leg) Send(s leg.Signal) {
+	if d, ok := s.(leg.Digit); ok {
+		if !l.port.SendKey(d.Key, d.Duration) {
+			l.post(func() { l.infoKey(d) })
+		}
+	}
+}
+
+// Connect implements leg.Phone.
+func (l *Leg) Connect(p media.Port) { l.port.Connect(p) }
+
+// Hangup implements leg.Leg.
+func (l *Leg) Hangup(ctx context.Context, why cause.Cause) error {
+	l.post(func() { l.leave(why) })
+	select {
+	case <-l.quit:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Stats are the counters of the phone's sound.
+func (l *Leg) Stats() rtpport.Stats { return l.port.Stats() }
+
+// post has f run on the leg's goroutine. What does not fit is lost, which only
+// a peer that floods keys can bring about.
+func (l *Leg) post(f func()) {
+	select {
+	case l.asked <- f:
+	default:
+	}
+}
+
+func (l *Leg) tell(e leg.Event) {
+	select {
+	case l.events <- e:
+	default:
+	}
+}
+
+func (l *Leg) enter(p leg.Phase) {
+	if l.phase != p && l.phase != leg.Over {
+		l.phase = p
+		l.tell(leg.Event{Phase: p})
+	}
+}
+
+func (l *Leg) run() {
+	defer close(l.quit)
+	defer close(l.events)
+	defer l.wait.Wait()
+	defer l.port.Close()
+	defer func() {
+		if r := recover(); r != nil {
+			l.why = cause.Cause{Code: cause.Panic, Text: fmt.Sprint("a defect of ours ended this call: ", r)}
+			l.log.Error("panic in a phone's leg", "panic", r)
+			if l.dialog != nil {
+				l.dialog.Hangup(l.why)
+			}
+		}
+		l.events <- leg.Event{Phase: leg.Over, Why: l.why}
+	}()
+	if l.dialog != nil && l.dialog.Inbound() {
+		l.enter(leg.Ready)
+	}
+	for !l.ended {
+		var events <-chan sip.Event
+		if l.dialog != nil {
+			events = l.dialog.Events()
+		}
+		select {
+		case e, ok := <-events:
+			if !ok {
+				l.finish(cause.Cause{Code: cause.Unknown})
+				return
+			}
+			l.happened(e)
+		case f := <-l.asked:
+			f()
+		}
+	}
+}
+
+func (l *Leg) finish(why cause.Cause) {
+	if l.why == (cause.Cause{}) {
+		l.why = why
+	}
+	l.ended = true
+}
+
+func (l *Leg) leave(why cause.Cause) {
+	switch {
+	case l.ended:
+	case l.dialog == nil:
+		l.finish(why)
+	default:
+		l.why = why
+		l.dialog.Hangup(why) // Ended follows
+	}
+}
+
+// silent is the port's word that the phone sends nothing.
+func (l *Leg) silent(first bool) {
+	if l.phase != leg.Up {
+		return
+	}
+	text := "the phone stopped sending sound"
+	if first {
+		text = "the phone sent no sound: its SDP names " + l.result.Remote.String()
+		if ip := l.result.Remote.Addr(); ip.IsPrivate() || ip.IsLoopback() {
+			text += ", a private address; and check that our UDP ports are reachable from it"
+		}
+	}
+	l.log.Warn("no sound from the phone", "why", text)
+	if first || l.opt.HangupOnSilence {
+		l.leave(cause.Cause{Code: cause.NoMedia, Text: text})
+	}
+}
+
+// infoKey sends a key by SIP INFO, for a phone that takes no telephone events.
+func (l *Leg) infoKey(d leg.Digit) {
+	if l.dialog != nil && l.phase == leg.Up && strings.ContainsRune("0123456789*#ABCD", d.Key) {
+		l.dialog.Info("application/dtmf-relay", fmt.Appendf(nil, "Signal=%c\r\nDuration=%d\r\n", d.Key, d.Duration), nil)
+	}
+}
