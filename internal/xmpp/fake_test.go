@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -135,6 +134,3 @@ func iq(typ, to, ns, name string) *stanza.Elem {
 	}
 	return e.Add(stanza.New(ns, name))
 }
-
-// spaceless is XML on one line.
-func spaceless(s string) string { return strings.Join(strings.Fields(s), " ") }
