@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pion/rtp"
+
 	"jigasi/internal/audio"
 	"jigasi/internal/media"
 	"jigasi/internal/rtpx"
@@ -22,6 +24,7 @@ type inbound struct {
 	config  *config
 	report  rtpx.Report
 	plain   [2048]byte
+	head    rtp.Header  // the library's scratch
 	pcm     [5760]int16 // one packet: up to 120 ms at 48 kHz
 	pending [960]int16  // the beginning of a chunk
 	have    int
@@ -79,7 +82,7 @@ func (p *Port) take(b []byte, from netip.AddrPort, now time.Time) {
 	p.in.mu.Lock()
 	defer p.in.mu.Unlock()
 	if c.srtp != nil { // who has the key is the phone, wherever it is
-		plain, err := c.srtp.in.DecryptRTP(p.in.plain[:0], b, nil)
+		plain, err := c.srtp.in.DecryptRTP(p.in.plain[:0], b, &p.in.head)
 		if err != nil {
 			p.counters.bad.Add(1)
 			return

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pion/rtp"
+
 	"jigasi/internal/audio"
 	"jigasi/internal/media"
 	"jigasi/internal/rtpx"
@@ -26,6 +28,7 @@ type outbound struct {
 	cipher [1600]byte
 	pay    [1300]byte
 	rtcp   [1024]byte
+	head   rtp.Header // the library's scratch
 }
 
 func (o *outbound) barrier() {
@@ -174,7 +177,7 @@ func (p *Port) transmit(c *config, payload []byte, pt int, stamp uint32, marker 
 	}
 	if c.srtp != nil {
 		var err error
-		if b, err = c.srtp.out.EncryptRTP(o.cipher[:0], b, nil); err != nil {
+		if b, err = c.srtp.out.EncryptRTP(o.cipher[:0], b, &o.head); err != nil {
 			p.counters.bad.Add(1)
 			return
 		}
