@@ -1,0 +1,102 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"jigasi/internal/xlog"
+)
+
+// composeCalls reads the login of calls. The rows name keys below a brewery; the
+// login of calls has the same ones.
+func (old *legacy) composeCalls() {
+	b := block{legacy: old, id: "calls", prefix: prefixCall, defaults: []string{prefixService + "jabber.", prefixService}}
+	call := Brewery{XMPP: old.cfg.XMPP}
+	b.rows(reflect.ValueOf(&call).Elem(), jabberRows)
+	if p := b.prop("PASSWORD"); p.value != "" && strings.HasPrefix(p.key, prefixCall) {
+		b.warn(Warning, p, "has no effect: the password of calls is %sPASS, in plain text", prefixCall)
+	}
+	b.login(&call.XMPP, xlog.Secret(b.get("PASS")), true)
+	call.XMPP.URL = cmp.Or(b.get("BOSH_URL_PATTERN"), call.XMPP.URL)
+	old.cfg.XMPP = call.XMPP
+	b.relays()
+}
+
+// brewery reads one XMPP account. One without a room is a login that nobody uses.
+func (old *legacy) brewery(b block) {
+	if b.get("BREWERY") == "" {
+		old.warn(Info, old.props[strings.TrimSuffix(b.prefix, ".")], "has no BREWERY, so nothing uses the account")
+		return
+	}
+	r := defaultBrewery()
+	r.ID = b.id
+	b.section = fmt.Sprintf("breweries[%d].", len(old.cfg.Breweries))
+	b.rows(reflect.ValueOf(&r).Elem(), jabberRows)
+	b.login(&r.XMPP, b.password(), false)
+	r.Domain = b.get("DOMAIN_BASE")
+	r.MUCPrefixes = commas(b.get("MUC_DOMAIN_PREFIX"))
+	r.CallURL = b.get("BOSH_URL_PATTERN")
+	old.cfg.Breweries = append(old.cfg.Breweries, r)
+}
+
+// login reads what calls and breweries have in common.
+func (b block) login(x *XMPP, password xlog.Secret, anonymous bool) {
+	user := b.prop("USER_ID")
+	if v := b.get("ANONYMOUS_AUTH"); v != "" {
+		anonymous = strings.EqualFold(v, "true")
+	}
+	b.mark(b.section+"xmpp.user", user.place)
+	b.mark(b.section+"xmpp.server", b.prop("SERVER_ADDRESS").place)
+	_, domain, _ := strings.Cut(user.value, "@")
+	switch {
+	case anonymous:
+		x.Domain = domain
+		if password != "" && user.value != "" {
+			b.warn(Info, user, "is not used, because ANONYMOUS_AUTH is true")
+		}
+	case user.value == "" || password == "":
+		b.warn(Warning, user, "the login needs USER_ID and a password: it is anonymous now")
+		x.Domain = domain
+	default:
+		x.User, x.Password = user.value, password
+	}
+	x.Server = b.get("SERVER_ADDRESS")
+	if x.Server != "" && b.get("SERVER_PORT") != "" {
+		x.Server = hostPort(x.Server, b.get("SERVER_PORT"))
+	}
+	if x.Server != "" && !b.is("IS_SERVER_OVERRIDDEN") && x.Server != domain {
+		b.warn(Info, b.prop("SERVER_ADDRESS"), "is used as it is; for SRV records leave it out")
+	}
+	if strings.EqualFold(b.get("AUTO_GENERATE_RESOURCE"), "false") {
+		x.Resource = b.get("RESOURCE")
+	}
+	if m := b.get("KEEP_ALIVE_METHOD"); m != "" && !strings.EqualFold(m, "XEP-0199") {
+		x.Ping = 0
+	} else if n, err := strconv.Atoi(b.get("KEEP_ALIVE_INTERVAL")); err == nil && n > 0 {
+		x.Ping = time.Duration(n) * time.Second
+	}
+}
+
+// relays reads STUN0ADDRESS and so on, up to the first that is missing.
+func (b block) relays() {
+	m := &b.cfg.Media
+	for i := 0; ; i++ {
+		at := "STUN" + strconv.Itoa(i)
+		address := b.get(at + "ADDRESS")
+		if address == "" {
+			return
+		}
+		server := hostPort(address, b.get(at+"PORT"))
+		if !b.is(at + "IS_TURN_SUPPORTED") {
+			m.STUN = append(m.STUN, server)
+			continue
+		}
+		t := defaultTURN()
+		t.Server, t.User, t.Password = server, b.get(at+"USERNAME"), xlog.Secret(b.get(at+"PASSWORD"))
+		m.TURN = append(m.TURN, t)
+	}
+}

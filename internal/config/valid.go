@@ -1,0 +1,109 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"jigasi/internal/xlog"
+)
+
+// ParsePrefix reads a network, or an address as a network of one.
+func ParsePrefix(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	return p.Masked(), err
+}
+
+// oneOf wants a value of a list, in lower case where the list is.
+func (l *loader) oneOf(key, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		l.at(Error, key, "is one of %s, not %.40q", strings.Join(allowed, ", "), value)
+	}
+}
+
+func (l *loader) within(key string, n, low, high int) {
+	if n < low || n > high {
+		l.at(Error, key, "lies between %d and %d, not at %d", low, high, n)
+	}
+}
+
+// hostPort wants host or host:port, or nothing.
+func (l *loader) hostPort(key, value string) {
+	if value != "" && !validHostPort(value) {
+		l.at(Error, key, "is host or host:port, not %.60q", value)
+	}
+}
+
+func (l *loader) fileExists(key, path string) {
+	if path == "" {
+		return
+	}
+	if _, err := os.Stat(l.relative(path)); err != nil {
+		l.at(Error, key, "cannot be read: %v", err)
+	}
+}
+
+// noPlaceholder finds what a template or an example has left.
+func (l *loader) noPlaceholder(key, value string) {
+	if strings.HasPrefix(value, "<") && strings.HasSuffix(value, ">") || strings.Contains(value, "<<") {
+		l.at(Warning, key, "still holds a placeholder; put your own value in its place")
+	}
+}
+
+// hasSecrets reports whether the file itself may hold a password.
+func (l *loader) hasSecrets() bool {
+	c := l.cfg
+	secrets := []xlog.Secret{c.XMPP.Password, c.Admin.Token}
+	for _, a := range c.SIP.Accounts {
+		secrets = append(secrets, a.Password)
+	}
+	for _, b := range c.Breweries {
+		secrets = append(secrets, b.XMPP.Password)
+	}
+	for _, t := range c.Media.TURN {
+		secrets = append(secrets, t.Password)
+	}
+	return slices.ContainsFunc(secrets, func(s xlog.Secret) bool { return s != "" && !l.referred[s] })
+}
+
+// validHostPort wants host, host:port or an IP address.
+func validHostPort(s string) bool {
+	if s == "" || strings.ContainsAny(s, " /\t\r\n\"'") {
+		return false
+	}
+	if _, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+		return true
+	}
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return !strings.Contains(s, ":")
+	}
+	n, err := strconv.Atoi(port)
+	return err == nil && n > 0 && n < 65536 && host != ""
+}
+
+// isLoopback says whether a host can only be this machine.
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && a.IsLoopback()
+}
+
+func validPublicIP(s string) bool {
+	if server, ok := strings.CutPrefix(s, "stun:"); ok {
+		return validHostPort(server)
+	}
+	_, err := netip.ParseAddr(s)
+	return s == "auto" || err == nil
+}
+
+// sameBare compares an address with a room, without regard to case.
+func sameBare(jid, room string) bool { return strings.EqualFold(jid, room) }
