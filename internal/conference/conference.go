@@ -1,0 +1,249 @@
+// Package conference is a seat in a Jitsi meeting, without its sound: the XMPP
+// connection, the conference request to the focus, the room, and the Jingle
+// session with the focus. It says what has to be connected to which bridge, and whose which
+// stream is; package bridge and room do that, meetleg joins the three.
+//
+// A Session has one goroutine (run) with one select. Only one thing ever ends it of
+// itself: being removed from the room, or a deadline. A session-terminate of the focus, a
+// focus that leaves and a lost connection are only waits (docs in flow.go).
+package conference
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"jigasi/internal/cause"
+	"jigasi/internal/jingle"
+	"jigasi/internal/meetxml"
+	"jigasi/internal/stanza"
+	"jigasi/internal/xlog"
+	"jigasi/internal/xmpp"
+)
+
+// A Link is a connection to the XMPP server; *xmpp.Conn is one.
+type Link interface {
+	Request(ctx context.Context, iq *stanza.Elem) (*stanza.Elem, error)
+	Send(e *stanza.Elem) error
+	Reply(iq, payload *stanza.Elem) error
+	ReplyError(iq *stanza.Elem, typ, condition, text string, more ...*stanza.Elem) error
+	JID() stanza.JID
+	Done() <-chan struct{}
+	Err() error
+	Close(ctx context.Context) error
+}
+
+// Options makes a session. XMPP, Room and Nick are required.
+type Options struct {
+	XMPP     xmpp.Options // Handler and Caps are set here
+	Room     stanza.JID   // bare
+	Nick     string       // endpoint id
+	Focus    stanza.JID   // where the conference request goes: focus.DOMAIN
+	FocusRes string       // nick of the focus in the room; "" means focus
+	Password xlog.Secret
+	Presence meetxml.Presence // what the room sees; Caps is set here
+
+	InviteTimeout time.Duration // until session-initiate, once somebody else is there; 0 means 30 s
+	ReturnTimeout time.Duration // for what was lost to come back; 0 means 30 s
+	Relays        bool          // ask for TURN servers
+
+	Dial func(ctx context.Context, o xmpp.Options) (Link, error) // nil means xmpp.Dial
+	Log  *slog.Logger
+}
+
+// Kind says what an Event is about.
+type Kind uint8
+
+const (
+	// Joined: the room has been entered.
+	Joined Kind = iota
+	// Waiting: nothing can be connected yet, Text says why (alone, no bridge).
+	Waiting
+	// Offered: the focus offers a session: Accept it. It replaces the one before, if any.
+	Offered
+	// Trickled: more candidates of the bridge.
+	Trickled
+	// SourcesChanged: streams came (Added) or went (Removed).
+	SourcesChanged
+	// Suspended: the session is gone for now, Cause says why; another follows or the end.
+	Suspended
+	// Over: the end; the channel is closed after it.
+	Over
+)
+
+// An Event is what a session tells its owner.
+type Event struct {
+	Kind           Kind
+	Text           string
+	Offer          *Offer
+	Candidates     []jingle.Candidate
+	Added, Removed []jingle.Source
+	Cause          cause.Cause
+}
+
+// An Offer is a session-initiate or transport-replace of the focus.
+type Offer struct {
+	SID        string
+	Transport  jingle.Transport
+	Opus       jingle.Payload
+	EventPT    uint8 // telephone-event, 0 if not offered
+	LevelID    uint8 // id of the audio level extension, 0 if not offered
+	Sources    []jingle.Source
+	StartMuted bool
+	Relays     []meetxml.Relay
+
+	replace   bool
+	initiator string
+	from      string
+	bridge    string
+	message   *jingle.Message
+}
+
+// A Session is a seat in a meeting. Its methods are safe for concurrent use and do not block.
+type Session struct {
+	opt    Options
+	log    *slog.Logger
+	events chan Event
+	inbox  chan func()
+	done   chan struct{}
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu      sync.Mutex
+	members int
+
+	// Owned by run.
+	state    state
+	link     Link
+	epoch    int // of the connection: what belongs to an older one is passed over
+	presence meetxml.Presence
+	focus    focus
+	who      map[string]bool // occupants but us and the focus
+	sources  map[uint32]jingle.Source
+	offer    *Offer
+	accepted bool
+	relays   []meetxml.Relay
+	backoff  xmpp.Backoff
+	timer    *time.Timer
+	lostAt   time.Time
+	restarts []time.Time
+	rejoined int
+	joined   bool
+	why      cause.Cause
+	ended    bool
+}
+
+type focus struct {
+	jid      stanza.JID // bare, as the conference reply says
+	real     stanza.JID // as the room says
+	present  bool
+	noBridge bool
+}
+
+// Join takes a seat. It returns at once; events tell what comes.
+func Join(o Options) *Session {
+	if o.InviteTimeout == 0 {
+		o.InviteTimeout = 30 * time.Second
+	}
+	if o.ReturnTimeout == 0 {
+		o.ReturnTimeout = 30 * time.Second
+	}
+	if o.FocusRes == "" {
+		o.FocusRes = "focus"
+	}
+	if o.Dial == nil {
+		o.Dial = func(ctx context.Context, xo xmpp.Options) (Link, error) { return xmpp.Dial(ctx, xo) }
+	}
+	s := &Session{
+		opt: o, log: xlog.Or(o.Log), events: make(chan Event, 256), inbox: make(chan func(), 1024), done: make(chan struct{}),
+		presence: o.Presence, who: map[string]bool{}, sources: map[uint32]jingle.Source{}, timer: time.NewTimer(time.Hour),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	caps := s.caps()
+	s.presence.Caps = caps.Elem()
+	s.presence.Source = o.Nick + "-a0"
+	go s.run()
+	return s
+}
+
+func (s *Session) caps() xmpp.Caps {
+	return xmpp.Caps{
+		Node: "http://jitsi.org/jigasi", Features: meetxml.Features(),
+		Identities: []xmpp.Identity{{Category: "client", Type: "phone", Name: "jigasi"}},
+	}
+}
+
+// Events are what happens, in order. The channel is closed after Over.
+func (s *Session) Events() <-chan Event { return s.events }
+
+// Occupant is our address in the room.
+func (s *Session) Occupant() stanza.JID { return s.opt.Room.With(s.opt.Nick) }
+
+// Members is how many others are in the room, the focus not counted.
+func (s *Session) Members() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.members
+}
+
+// Accept answers an offer with our transport and source.
+func (s *Session) Accept(o *Offer, t jingle.Transport, own jingle.Source) {
+	s.post(func() { s.accept(o, t, own) })
+}
+
+// Restart asks the focus for a new session because the media of this one are lost. An
+// Offered or Suspended follows.
+func (s *Session) Restart(reason string) { s.post(func() { s.restart(reason) }) }
+
+// SetStatus changes the text that the room shows beside the phone.
+func (s *Session) SetStatus(text string) {
+	s.post(func() {
+		if s.presence.Status != text {
+			s.presence.Status = text
+			s.show()
+		}
+	})
+}
+
+// SetMuted says whether the phone is muted.
+func (s *Session) SetMuted(muted bool) {
+	s.post(func() {
+		if s.presence.AudioMuted != muted {
+			s.presence.AudioMuted = muted
+			s.show()
+		}
+	})
+}
+
+// Leave leaves the room and ends the session. Over follows.
+func (s *Session) Leave(why cause.Cause) { s.post(func() { s.finish(why) }) }
+
+// Done is closed when all is over and no goroutine is left.
+func (s *Session) Done() <-chan struct{} { return s.done }
+
+// post has f run on the session's goroutine. It never blocks: what does not fit means a flood, and
+// is lost.
+func (s *Session) post(f func()) bool {
+	select {
+	case s.inbox <- f:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Session) tell(e Event) {
+	select {
+	case s.events <- e:
+	default: // the owner does not keep up with a flood of sources
+	}
+}
+
+// show sends our presence, whole as it always is.
+func (s *Session) show() {
+	if s.link != nil && s.joined {
+		_ = s.link.Send(s.presence.Elem(s.Occupant())) // a dead connection shows by itself
+	}
+}

@@ -1,0 +1,212 @@
+package conference
+
+import (
+	"time"
+
+	"jigasi/internal/cause"
+	"jigasi/internal/jingle"
+	"jigasi/internal/meetxml"
+	"jigasi/internal/stanza"
+)
+
+// maxMembers bounds what a hostile room can make us remember.
+const maxMembers = 10000
+
+// ours reports whether an IQ is for this session; others are refused by the connection.
+func (s *Session) ours(iq *stanza.Elem) bool {
+	return iq.Kid(jingle.NS, "jingle") != nil
+}
+
+// stanza takes what the connection brings.
+func (s *Session) stanza(e *stanza.Elem) {
+	if s.link == nil {
+		return
+	}
+	switch e.Name.Local {
+	case "presence":
+		if stanza.ParseJID(e.Get("from")).Bare().Equal(s.opt.Room) {
+			s.presenceIn(e)
+		}
+	case "iq":
+		s.jingleIn(e)
+	}
+}
+
+func (s *Session) presenceIn(e *stanza.Elem) {
+	if e.Get("type") == "error" {
+		s.refused(e)
+		return
+	}
+	o, ok := meetxml.ParseOccupant(e)
+	switch {
+	case !ok:
+	case o.Nick == s.opt.Nick && (o.Gone || o.Self()):
+		s.self(o)
+	case o.Nick == s.opt.FocusRes:
+		s.focusIn(o)
+	case o.Gone:
+		s.left(o.Nick)
+	default:
+		if len(s.who) < maxMembers && !s.who[o.Nick] && o.Nick != s.opt.Nick {
+			s.who[o.Nick] = true
+			s.count()
+			s.settle()
+		}
+	}
+}
+
+func (s *Session) count() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.members = len(s.who)
+}
+
+// self is our own presence: we are in, or out.
+func (s *Session) self(o meetxml.Occupant) {
+	if o.Gone {
+		if s.joined {
+			s.removed(o)
+		}
+		return
+	}
+	if s.joined {
+		return
+	}
+	s.joined = true
+	s.backoff.Reset()
+	s.log.Info("room joined", "others", len(s.who))
+	s.tell(Event{Kind: Joined})
+	s.state = lonely
+	s.settle()
+}
+
+// removed is our own leaving that we did not ask for (real.md 24, 25): this is the end.
+func (s *Session) removed(o meetxml.Occupant) {
+	s.joined = false
+	why := cause.Cause{Code: cause.Kicked, Text: "a moderator removed the phone from the meeting"}
+	switch {
+	case o.Destroyed:
+		why = cause.Cause{Code: cause.Destroyed, Text: "the meeting was ended"}
+	case o.Has(301):
+		why = cause.Cause{Code: cause.Banned, Text: "a moderator banned the phone from the meeting"}
+	case o.Has(332):
+		s.lose(cause.Cause{Code: cause.Lost, Text: "the XMPP server is going down"})
+		s.closeLater(s.link)
+		s.link = nil
+		s.state = lost
+		s.wait(s.backoff.Next())
+		return
+	}
+	s.finish(why)
+}
+
+// refused is a refused join.
+func (s *Session) refused(e *stanza.Elem) {
+	if s.joined || s.state != entering {
+		return
+	}
+	x := e.Kid("", "error")
+	has := func(name string) bool { return x.Kid("", name) != nil }
+	why := cause.Cause{Code: cause.Forbidden, Text: "the room refuses the phone"}
+	switch {
+	case has("not-authorized"):
+		why = cause.Cause{Code: cause.PasswordNeeded, Text: "the meeting has a password, and the caller gave none or a wrong one"}
+	case has("registration-required"):
+		why = cause.Cause{Code: cause.LobbyDenied, Text: "the meeting has a lobby"}
+	case has("service-unavailable"), has("resource-constraint"):
+		why = cause.Cause{Code: cause.Full, Text: "the meeting has as many participants as it may have"}
+	case has("conflict"): // our own seat from before the connection was lost: it goes soon
+		why = cause.Cause{Code: cause.Unavailable, Text: "another participant has our seat"}
+	case has("not-allowed"):
+		why = cause.Cause{Code: cause.Unavailable, Text: "the room does not exist and may not be created: is Jicofo running?"}
+	}
+	if t := x.Kid("", "text"); t != nil && t.Text != "" {
+		why.Text += " (" + t.Text[:min(len(t.Text), 100)] + ")"
+	}
+	s.closeLater(s.link)
+	s.link = nil
+	s.failed(why)
+}
+
+// focusIn is the presence of the focus.
+func (s *Session) focusIn(o meetxml.Occupant) {
+	if o.Gone {
+		if s.focus.present && s.joined {
+			s.log.Warn("the focus left the room")
+			s.focus.present = false
+			s.suspend(cause.Cause{Code: cause.FocusLeft, Text: "the focus left the meeting"})
+			s.state = invited
+			s.wait(focusReturn)
+		}
+		return
+	}
+	was := s.focus.present
+	s.focus.present, s.focus.noBridge = true, o.NoBridge
+	if !o.JID.IsZero() {
+		s.focus.real = o.JID
+	}
+	if s.joined && (!was || s.state == lonely || s.state == invited) {
+		s.settle()
+	}
+}
+
+// left is a member who is gone: there is no source-remove (real.md 16).
+func (s *Session) left(nick string) {
+	if !s.who[nick] {
+		return
+	}
+	delete(s.who, nick)
+	s.count()
+	var gone []jingle.Source
+	for ssrc, src := range s.sources {
+		if src.Owner == nick {
+			gone = append(gone, src)
+			delete(s.sources, ssrc)
+		}
+	}
+	if gone != nil {
+		s.tell(Event{Kind: SourcesChanged, Removed: gone})
+	}
+	if s.state == invited {
+		s.settle()
+	}
+}
+
+// settle decides what a seat without a session waits for.
+func (s *Session) settle() {
+	if !s.joined || s.state == talking || s.state == entering || s.state == lost {
+		return
+	}
+	switch {
+	case s.focus.noBridge:
+		s.become(lonely, "no_bridge")
+	case len(s.who) == 0:
+		s.become(lonely, "alone")
+	case s.state != invited:
+		s.state = invited
+		s.wait(s.opt.InviteTimeout)
+		if !s.lostAt.IsZero() {
+			s.wait(newSession)
+		}
+	}
+}
+
+func (s *Session) become(to state, text string) {
+	s.state = to
+	s.wait(24 * time.Hour) // people decide
+	s.tell(Event{Kind: Waiting, Text: text})
+}
+
+// suspend forgets the session and says so, if there was one.
+func (s *Session) suspend(why cause.Cause) {
+	if s.lostAt.IsZero() {
+		s.lostAt = time.Now()
+	}
+	s.forgetSession()
+	s.tell(Event{Kind: Suspended, Cause: why})
+}
+
+func (s *Session) forgetSession() {
+	s.offer, s.accepted = nil, false
+	clear(s.sources)
+}
