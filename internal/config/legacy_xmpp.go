@@ -2,8 +2,12 @@ package config
 
 import (
 	"cmp"
+	"encoding/base64"
+	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,6 +45,40 @@ func (old *legacy) brewery(b block) {
 	r.MUCPrefixes = commas(b.get("MUC_DOMAIN_PREFIX"))
 	r.CallURL = b.get("BOSH_URL_PATTERN")
 	old.cfg.Breweries = append(old.cfg.Breweries, r)
+}
+
+// ReadBrewery makes a brewery of the properties that Jigasi's REST interface takes:
+// those of an XMPP account, without prefix, PASSWORD in plain text. TLS is trusted
+// as trust says. It is checked as one in a file.
+func ReadBrewery(id string, properties map[string]string, trust TLSTrust) (Brewery, []Finding, error) {
+	l := &loader{env: func(string) string { return "" }, cfg: Default(), file: "request"}
+	old := &legacy{loader: l, props: map[string]property{}}
+	at := prefixJabber + "acc." // any id will do here
+	old.put(property{key: strings.TrimSuffix(at, "."), place: place{file: l.file, name: "id"}})
+	for _, name := range slices.Sorted(maps.Keys(properties)) {
+		if name != "PASSWORD" && name != "ENCRYPTED_PASSWORD" {
+			old.put(property{at + name, properties[name], place{file: l.file, name: name}})
+		}
+	}
+	b := block{legacy: old, id: id, prefix: at}
+	if password := properties["PASSWORD"]; password != "" {
+		plain := base64.StdEncoding.EncodeToString([]byte(password))
+		old.put(property{at + "PASSWORD", plain, place{file: l.file, name: "PASSWORD"}})
+	}
+	old.brewery(b)
+	if len(l.cfg.Breweries) == 0 {
+		return Brewery{}, nil, errors.New("BREWERY is missing: the room to enter")
+	}
+	l.cfg.Breweries[0].XMPP.TLS = trust
+	l.cfg.DialOut.Allowed = []string{""} // whose list is the program's
+	l.checkBreweries()
+	err := l.result()
+	for _, f := range l.found {
+		if err != nil && f.Severity == Error {
+			err = fmt.Errorf("%s %s", f.Key, f.Text)
+		}
+	}
+	return l.cfg.Breweries[0], l.found, err
 }
 
 // login reads what calls and breweries have in common.

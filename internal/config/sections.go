@@ -210,7 +210,7 @@ func (c *Config) Allowed(b Brewery) []string {
 type Admin struct {
 	Host     string      `yaml:"host" doc:"Address to listen at. Other than loopback needs a token."`
 	Port     int         `yaml:"port" doc:"0 is no HTTP."`
-	Token    xlog.Secret `yaml:"token" doc:"Bearer token that every request must bear, where host is not loopback; file: and env: as for passwords."`
+	Token    xlog.Secret `yaml:"token" doc:"Bearer token of every request, needed where host is not loopback; file: and env: as for passwords."`
 	Shutdown bool        `yaml:"shutdown" doc:"Allow POST /about/shutdown."`
 	CertFile string      `yaml:"cert_file" doc:"Certificate (PEM): HTTPS instead of HTTP."`
 	KeyFile  string      `yaml:"key_file" doc:"Its key (PEM)."`
