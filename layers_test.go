@@ -18,7 +18,7 @@ var layers = map[string]int{
 	"call":     5,
 	"exchange": 6,
 	"control":  7, "admin": 7,
-	"app": 8,
+	"app": 8, "cli": 8,
 	// The lab imports layers 0 to 2; demo is a command that joins lab and app.
 	"lab": 3, "lab/xmppd": 3, "lab/focus": 3, "lab/sfu": 3, "lab/bot": 3, "lab/phone": 3, "lab/peers": 3,
 	"demo": 9,
