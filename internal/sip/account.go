@@ -2,6 +2,9 @@ package sip
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -10,6 +13,7 @@ import (
 	"github.com/emiago/sipgo/sip"
 
 	"jigasi/internal/digest"
+	"jigasi/internal/siptx"
 	"jigasi/internal/xlog"
 )
 
@@ -20,17 +24,25 @@ type Account struct {
 	Domain    string // its domain
 	AuthUser  string // digest user; "" means User
 	Password  xlog.Secret
-	Realms    []string // that may challenge; none means any
+	Realms    []string // that may challenge; none means the first that does
 	Name      string   // display name
 	Registrar string   // host; "" means Domain
 	Port      int      // 0 means by DNS, or the default
 	Transport string   // udp, tcp, tls; "" means by DNS
 	Proxy     string   // outbound proxy, host or host:port; "" means none
 
-	NoRegister bool          // a trunk that is called and calls without registration
-	Expires    time.Duration // to ask for; 0 means 600 s
-	KeepAlive  time.Duration // OPTIONS, or CRLF with CRLF set; 0 means none
-	CRLF       bool
+	NoRegister       bool          // a trunk that is called and calls without registration
+	CallUnregistered bool          // calls may be made while it is not registered
+	Expires          time.Duration // to ask for; 0 means 600 s
+	KeepAlive        time.Duration // OPTIONS, or CRLF with CRLF set; 0 means none
+	CRLF             bool
+	Headers          []StaticHeader // on every request
+}
+
+// A StaticHeader is one that an account adds to its requests.
+type StaticHeader struct {
+	Header
+	Method string // only on requests of this method; "" means all
 }
 
 // account is an Account at work. One goroutine (run) registers.
@@ -49,8 +61,12 @@ type account struct {
 	public     netip.AddrPort // as the registrar sees us
 	servers    map[netip.Addr]struct{}
 	seq        uint32
-	flow       flow
+	flow       siptx.Flow // of the registration, held
+	bound      string     // Contact that is registered
 }
+
+// maxServers bounds the addresses of one account's servers that are remembered.
+const maxServers = 64
 
 func newAccount(u *UA, o Account) *account {
 	if o.AuthUser == "" {
@@ -63,7 +79,7 @@ func newAccount(u *UA, o Account) *account {
 		o.Expires = 600 * time.Second
 	}
 	return &account{
-		ua: u, opt: o, callID: token() + "@jigasi", quit: make(chan struct{}), over: make(chan struct{}),
+		ua: u, opt: o, callID: siptx.Token() + "@jigasi", quit: make(chan struct{}), over: make(chan struct{}),
 		digest:  digest.New(digest.Login{User: o.AuthUser, Password: o.Password.Reveal(), Realms: o.Realms}),
 		servers: map[netip.Addr]struct{}{}, status: "not registered yet",
 	}
@@ -98,14 +114,14 @@ func (u *UA) account(id string) *account {
 }
 
 // accountOf finds the account a request came by: by its user, else by its server.
-func (u *UA) accountOf(req *sip.Request, f flow) *account {
+func (u *UA) accountOf(req *sip.Request, f siptx.Flow) *account {
 	for _, a := range u.accounts {
-		if a.knows(f.remote.Addr()) && strings.EqualFold(a.opt.User, req.Recipient.User) {
+		if a.knows(f.Remote().Addr()) && strings.EqualFold(a.opt.User, req.Recipient.User) {
 			return a
 		}
 	}
 	for _, a := range u.accounts {
-		if a.knows(f.remote.Addr()) {
+		if a.knows(f.Remote().Addr()) {
 			return a
 		}
 	}
@@ -113,6 +129,31 @@ func (u *UA) accountOf(req *sip.Request, f flow) *account {
 }
 
 func (a *account) aor() string { return "sip:" + a.opt.User + "@" + a.opt.Domain }
+
+// mayCall reports whether the account can place calls.
+func (a *account) mayCall() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.registered || a.opt.NoRegister || a.opt.CallUnregistered
+}
+
+// meets notes an address of the account's servers. mu is held.
+func (a *account) meets(ip netip.Addr) {
+	if _, ok := a.servers[ip]; ok || len(a.servers) < maxServers {
+		a.servers[ip] = struct{}{}
+	}
+}
+
+// decorate adds the account's own headers to a request.
+func (a *account) decorate(req *sip.Request) {
+	for _, h := range a.opt.Headers {
+		if h.Method == "" || strings.EqualFold(h.Method, string(req.Method)) {
+			for _, x := range extras([]Header{h.Header}) {
+				siptx.Set(req, x.Name, x.Value)
+			}
+		}
+	}
+}
 
 func (a *account) knows(ip netip.Addr) bool {
 	a.mu.Lock()
@@ -131,11 +172,10 @@ func (a *account) learned() netip.AddrPort {
 func (a *account) nextHop(to sip.Uri) (host string, port int, transport string, secure bool) {
 	secure = strings.EqualFold(a.opt.Transport, "tls")
 	if a.opt.Proxy != "" {
-		host, p, ok := strings.Cut(a.opt.Proxy, ":")
-		if ok {
-			port = leadingInt(p)
+		if h, p, err := net.SplitHostPort(a.opt.Proxy); err == nil {
+			return h, siptx.Leading(p), a.opt.Transport, secure
 		}
-		return host, port, a.opt.Transport, secure
+		return a.opt.Proxy, 0, a.opt.Transport, secure
 	}
 	if a.opt.NoRegister && a.opt.Registrar == "" {
 		return to.Host, to.Port, a.opt.Transport, secure
@@ -143,64 +183,20 @@ func (a *account) nextHop(to sip.Uri) (host string, port int, transport string, 
 	return a.opt.Registrar, a.opt.Port, a.opt.Transport, secure
 }
 
-// authorize adds credentials that are known already.
-func (a *account) authorize(req *sip.Request) {
-	for _, h := range a.attempt(req).Headers() {
-		req.RemoveHeader(h.Name)
-		req.AppendHeader(sip.NewHeader(h.Name, h.Value))
-	}
-}
-
-func (a *account) attempt(req *sip.Request) *digest.Attempt {
-	return a.digest.Start(digest.Request{Method: string(req.Method), URI: req.Recipient.String(), Body: req.Body()})
-}
-
-// take notes the challenges of a response; an error means that trying again is no use.
-func (a *account) take(res *sip.Response, tried bool) error {
-	kind, ok := digest.KindOf(res.StatusCode)
-	if !ok {
-		return digest.ErrMalformed
-	}
-	at := a.digest.Start(digest.Request{Method: string(res.CSeq().MethodName)})
-	if tried {
-		at.Headers() // what was sent is refused, unless the nonce is stale
-	}
-	return at.Challenged(kind, values(res, kind.ChallengeHeader()))
-}
-
-// answer builds a request again with credentials, or gives nil.
-func (a *account) answer(req *sip.Request, res *sip.Response, f flow, seq uint32) *sip.Request {
-	tried := req.GetHeader("Authorization") != nil || req.GetHeader("Proxy-Authorization") != nil
-	if a.take(res, tried) != nil {
-		return nil
-	}
-	again := req.Clone()
-	again.RemoveHeader("Via")
-	again.RemoveHeader("Authorization")
-	again.RemoveHeader("Proxy-Authorization")
-	again.RemoveHeader("CSeq")
-	again.AppendHeader(&sip.CSeqHeader{SeqNo: seq, MethodName: req.Method})
-	a.ua.viaFirst(again, f, a)
-	a.authorize(again)
-	return again
-}
-
-// viaFirst puts a Via before the other headers.
-func (u *UA) viaFirst(req *sip.Request, f flow, acc *account) {
-	u.via(req, f, acc)
-	v := req.Via()
-	req.RemoveHeader("Via")
-	req.PrependHeader(v)
-}
-
 // run registers, refreshes and tries again without end.
 func (a *account) run() {
 	defer close(a.over)
 	if a.opt.NoRegister {
-		a.learnServers()
-		<-a.quit
+		for a.pause(a.learnServers(), false) {
+		}
 		return
 	}
+	defer func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.flow.Release()
+		a.flow = siptx.Flow{}
+	}()
 	failures := 0
 	for {
 		granted, err := a.register(a.ua.ctx, a.opt.Expires)
@@ -218,13 +214,15 @@ func (a *account) run() {
 	}
 }
 
-// backoff is how long to wait after a failure: from 2 s on, doubled, at most a
-// minute; with wrong credentials five, so that no server locks the account.
+// backoff is how long to wait after a failure: from 5 s on, doubled, at most a
+// minute, and spread so that many gateways do not come at once; with wrong
+// credentials five minutes, so that no server locks the account (T43).
 func (a *account) backoff(failures int, err error) time.Duration {
 	if refused(err) {
 		return 5 * time.Minute
 	}
-	return min(time.Minute, time.Second<<min(failures, 6))
+	wait := min(48*time.Second, 5*time.Second<<min(failures-1, 5))
+	return wait + rand.N(wait/4)
 }
 
 // pause waits for the next registration and keeps the way to the server open meanwhile.
@@ -243,12 +241,25 @@ func (a *account) pause(wait time.Duration, registered bool) bool {
 			return false
 		case <-next.C:
 			return true
+		case <-a.gone(registered):
+			registered = false
+			next.Reset(2 * time.Second) // the server cannot reach us any more
 		case <-alive:
 			if !a.keepAlive() {
 				return true
 			}
 		}
 	}
+}
+
+// gone is closed when the connection of the registration ends.
+func (a *account) gone(registered bool) <-chan struct{} {
+	if !registered {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.flow.Gone()
 }
 
 func (a *account) note(err error) {
@@ -268,22 +279,25 @@ func (a *account) note(err error) {
 	}
 }
 
-// learnServers resolves the servers of a trunk account, whose requests are let in.
-func (a *account) learnServers() {
+// learnServers resolves the servers of a trunk account, whose requests are let in. It gives the time
+// until they are looked up again.
+func (a *account) learnServers() time.Duration {
 	host, port, transport, secure := a.nextHop(sip.Uri{})
 	if host == "" {
-		return
+		return time.Hour
 	}
 	targets, err := a.ua.opt.Resolver.Targets(a.ua.ctx, host, port, transport, secure)
 	if err != nil {
-		a.note(err)
-		return
+		a.note(fmt.Errorf("the server %s cannot be found: %w", host, err))
+		return 30 * time.Second
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.status = "ready, without registration"
 	for _, t := range targets {
-		a.servers[t.Addr.Addr()] = struct{}{}
+		a.meets(t.Addr.Addr())
 	}
+	return 5 * time.Minute
 }
 
 // stop unregisters and waits for the account's goroutine.

@@ -1,79 +1,65 @@
 package sip
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
 
 	"jigasi/internal/cause"
+	"jigasi/internal/siptx"
+	"jigasi/internal/xlog"
 )
-
-// EventKind says what an Event is about.
-type EventKind uint8
-
-const (
-	// Progress: a provisional response to our INVITE; SDP may be early media.
-	Progress EventKind = iota
-	// Answered: a 2xx to our INVITE with its SDP; the ACK has been sent.
-	Answered
-	// Confirmed: the ACK to our 2xx came, with SDP if the INVITE had none.
-	Confirmed
-	// Offer: a re-INVITE or UPDATE wants another session; Reply answers. Without SDP the peer
-	// wants our offer in the reply.
-	Offer
-	// Info: an INFO request; Reply answers.
-	Info
-	// Ended: the dialog is over; the channel is closed after it.
-	Ended
-)
-
-// An Event is what a dialog tells its owner.
-type Event struct {
-	Kind        EventKind
-	Status      int    // Progress, Answered
-	Reason      string // Progress
-	SDP         []byte
-	ContentType string // Info
-	Body        []byte // Info
-	Cause       cause.Cause
-	// Reply answers an Offer or Info, once; later calls do nothing.
-	Reply func(status int, sdp []byte)
-}
 
 // A Dialog is one call, in or out. Its methods post to the dialog's goroutine:
 // they are safe for concurrent use, and none blocks.
 type Dialog struct {
 	ua      *UA
-	invite  *sip.Request // the INVITE that began it
+	callID  string
 	inbound bool
-	account *account // nil for a trunk
-	events  chan Event
-	inbox   chan func()
-	done    chan struct{}
+	account *account     // nil for a trunk
+	events  chan Event   // only the dialog's goroutine sends
+	queue   *queue       // of the dialog's goroutine
+	first   *sip.Request // the INVITE that began it, as it came or was first meant; never changes
+	seen    atomic.Pointer[place]
 
 	// Owned by the dialog's goroutine.
 	state      dialogState
-	flow       flow
+	flow       siptx.Flow // held while the dialog lives
 	localTag   string
-	remoteTag  string
-	local      string // From of our requests, with tag once known
-	remote     string // To of our requests
-	target     string // remote target: Contact of the peer
-	routes     []string
+	local      string // From of our requests
+	peer       remoteEnd
 	localSeq   uint32
 	remoteSeq  uint32
 	localSDP   []byte
-	extra      []Header
-	contact    string
+	extra      []Header // of our requests and answers that carry a session
 	pendingOut bool     // a re-INVITE of ours is under way
+	again      *siptx.Client
 	pendingIn  *offerIn // a re-INVITE of the peer is under way
 	hangup     *cause.Cause
+	timers     map[*time.Timer]struct{}
 
 	in    inbound  // incoming.go
 	out   outbound // outgoing.go
+	hops  hops     // hop.go
 	timer sessionTimer
+}
+
+// place is where a dialog's messages go through, for other goroutines.
+type place struct {
+	peer  netip.AddrPort
+	media netip.Addr
+}
+
+// remoteEnd is the far side of a dialog (RFC 3261, 12); a forked INVITE has several for a while.
+type remoteEnd struct {
+	tag    string
+	to     string   // From of its requests and To of ours
+	target string   // its Contact
+	routes []string // in the order of our Route headers
 }
 
 type dialogState uint8
@@ -86,11 +72,13 @@ const (
 	over
 )
 
-func newDialog(u *UA, inbound bool, invite *sip.Request) *Dialog {
-	return &Dialog{
-		ua: u, invite: invite, inbound: inbound, events: make(chan Event, 64),
-		inbox: make(chan func(), 128), done: make(chan struct{}),
+func newDialog(u *UA, inbound bool, first *sip.Request, callID string) *Dialog {
+	d := &Dialog{
+		ua: u, first: first, inbound: inbound, callID: callID, events: make(chan Event, maxEvents),
+		queue: newQueue(), timers: map[*time.Timer]struct{}{},
 	}
+	d.seen.Store(&place{})
+	return d
 }
 
 // begin makes the dialog known under its local tag and starts its goroutine.
@@ -101,60 +89,84 @@ func (d *Dialog) begin() bool {
 	if u.closed {
 		return false
 	}
-	u.dialogs[d.key()] = d
+	u.dialogs[dialogKey{d.callID, d.localTag}] = d
 	u.wg.Go(d.run)
 	return true
 }
 
-func (d *Dialog) key() dialogKey { return dialogKey{d.CallID(), d.localTag} }
-
 func (d *Dialog) run() {
 	defer close(d.events)
 	defer d.forget()
-	defer close(d.done)
 	for d.state != over {
-		f := <-d.inbox
-		f()
+		for _, f := range d.queue.take() {
+			if d.state != over {
+				d.guard(f)
+			}
+		}
 	}
 }
 
+// guard has a defect of ours cost this dialog and no other (T33).
+func (d *Dialog) guard(f func()) {
+	defer func() {
+		r := recover()
+		if r == nil {
+			return
+		}
+		d.ua.log.Error("a SIP dialog met a defect of ours", "panic", r, xlog.SIPCallID, d.callID)
+		d.hangup = &cause.Cause{Code: cause.Panic, Text: fmt.Sprint("a defect of ours ended this call: ", r)}
+		d.abandon()
+	}()
+	f()
+}
+
+// forget stops all that would come back to a dialog that is over.
 func (d *Dialog) forget() {
+	d.queue.close()
+	for t := range d.timers {
+		t.Stop()
+	}
+	for _, a := range d.out.attempts {
+		a.tx.Quit()
+	}
+	if d.again != nil {
+		d.again.Quit()
+	}
+	d.flow.Release()
 	d.ua.mu.Lock()
 	defer d.ua.mu.Unlock()
-	delete(d.ua.dialogs, d.key())
+	delete(d.ua.dialogs, dialogKey{d.callID, d.localTag})
 	if d.inbound {
-		delete(d.ua.invites, mergeKey(d.invite))
+		delete(d.ua.invites, mergeKey(d.first))
 	}
 }
 
-// post has f run on the dialog's goroutine; false means that the dialog is over or does not keep up.
-func (d *Dialog) post(f func()) bool {
-	select {
-	case <-d.done:
-		return false
-	default:
-	}
-	select {
-	case d.inbox <- f:
-		return true
-	default:
-		return false
-	}
-}
+func (d *Dialog) post(f func()) bool  { return d.queue.post(f) }
+func (d *Dialog) offer(f func()) bool { return d.queue.offer(f) }
 
-// after has f run on the dialog's goroutine later.
+// after has f run on the dialog's goroutine later, unless the timer is stopped or the dialog ends.
 func (d *Dialog) after(wait time.Duration, f func()) *time.Timer {
-	return time.AfterFunc(wait, func() { d.post(f) })
+	var t *time.Timer
+	ready := make(chan struct{})
+	t = time.AfterFunc(wait, func() {
+		<-ready
+		d.post(func() {
+			if _, ok := d.timers[t]; ok {
+				delete(d.timers, t)
+				f()
+			}
+		})
+	})
+	d.timers[t] = struct{}{}
+	close(ready)
+	return t
 }
 
-// tell gives an event to the owner; one who does not listen loses all but the end.
-func (d *Dialog) tell(e Event) {
-	if e.Kind != Ended && len(d.events) >= cap(d.events)-1 {
-		return
-	}
-	select {
-	case d.events <- e:
-	default:
+// stop stops a timer for good: what it posted already is not run either.
+func (d *Dialog) stop(t *time.Timer) {
+	if t != nil {
+		t.Stop()
+		delete(d.timers, t)
 	}
 }
 
@@ -164,120 +176,80 @@ func (d *Dialog) end(why cause.Cause) {
 		return
 	}
 	d.state = over
-	d.timer.stop()
-	d.in.stop()
+	if o := d.pendingIn; o != nil && !o.replied {
+		o.tx.Status(487) // RFC 3261, 15.1.2
+	}
 	if d.hangup != nil {
 		why = *d.hangup
 	}
 	d.tell(Event{Kind: Ended, Cause: why})
 }
 
-// abandon ends the dialog without a word.
-func (d *Dialog) abandon() { d.end(cause.Cause{Code: cause.Shutdown}) }
-
-// Events are what happens to the dialog, in order. The channel is closed after Ended.
-func (d *Dialog) Events() <-chan Event { return d.events }
-
-// CallID is the Call-ID.
-func (d *Dialog) CallID() string { return d.invite.CallID().Value() }
-
-// Inbound reports whether the peer called us.
-func (d *Dialog) Inbound() bool { return d.inbound }
-
-// Header gives the first value of a header of the INVITE, without case.
-func (d *Dialog) Header(name string) string { return value(d.invite, name) }
-
-// SDP is the session description of the INVITE, nil if it had none.
-func (d *Dialog) SDP() []byte {
-	if isSDP(d.invite) {
-		return d.invite.Body()
+// abandon ends the dialog with one word that nobody waits for.
+func (d *Dialog) abandon() {
+	switch {
+	case d.state == over:
+	case d.inbound && d.state == early:
+		d.in.tx.Status(503)
+	case d.state == accepted || d.state == confirmed:
+		req := d.requestIn(sip.BYE, d.peer, d.flow)
+		d.authorize(req, d.flow)
+		_ = d.flow.Send([]byte(req.String())) // there is no time to ask again
+	case !d.inbound && d.state == early:
+		d.cancel()
 	}
-	return nil
+	d.end(cause.Cause{Code: cause.Shutdown})
 }
 
-// Caller is who calls: the user part and the display name of From.
-func (d *Dialog) Caller() (user, name string) {
-	f := d.invite.From()
-	return f.Address.User, strings.Trim(clean(f.DisplayName), `"`)
+// use makes a flow that of the dialog.
+func (d *Dialog) use(f siptx.Flow) {
+	f.Hold()
+	d.flow.Release()
+	d.flow = f
+	d.seen.Store(&place{f.Remote(), d.ua.advertised(f, d.account).Addr()})
 }
-
-// Account is the id of the account the call came by or goes by; "" is a trunk.
-func (d *Dialog) Account() string {
-	if d.account == nil {
-		return ""
-	}
-	return d.account.opt.ID
-}
-
-// Peer is the address the signalling comes from.
-func (d *Dialog) Peer() netip.AddrPort { return d.flow.remote }
-
-// MediaIP is the address that the peer should be told to send its media to.
-func (d *Dialog) MediaIP() netip.Addr { return d.ua.advertised(d.flow, d.account).Addr() }
 
 // requestIn builds a request inside the dialog (RFC 3261, 12.2.1.1).
-func (d *Dialog) requestIn(method sip.RequestMethod) *sip.Request {
+func (d *Dialog) requestIn(method sip.RequestMethod, end remoteEnd, f siptx.Flow) *sip.Request {
 	var target sip.Uri
-	if err := sip.ParseUri(d.target, &target); err != nil {
-		target = d.invite.Recipient
+	if err := sip.ParseUri(end.target, &target); err != nil {
+		target = sip.Uri{Scheme: "sip", Host: f.Remote().Addr().String()}
 	}
-	routes := d.routes
-	if len(routes) > 0 && !strings.Contains(strings.ToLower(routes[0]), ";lr") { // strict router
+	routes := end.routes
+	if len(routes) > 0 && !loose(routes[0]) { // strict router
 		var first sip.Uri
 		if _, err := sip.ParseAddressValue(routes[0], &first, &sip.HeaderParams{}); err == nil {
-			routes = append(append([]string(nil), routes[1:]...), "<"+d.target+">")
+			routes = append(append([]string(nil), routes[1:]...), "<"+end.target+">")
 			target = first
 		}
 	}
 	req := sip.NewRequest(method, target)
-	d.ua.via(req, d.flow, d.account)
+	d.ua.via(req, f, d.account)
 	for _, r := range routes {
 		req.AppendHeader(sip.NewHeader("Route", r))
 	}
 	req.AppendHeader(sip.NewHeader("Max-Forwards", "70"))
 	req.AppendHeader(sip.NewHeader("From", d.local))
-	req.AppendHeader(sip.NewHeader("To", d.remote))
-	req.AppendHeader(sip.NewHeader("Call-ID", d.CallID()))
+	req.AppendHeader(sip.NewHeader("To", end.to))
+	callID := sip.CallIDHeader(d.callID)
+	req.AppendHeader(&callID)
 	if method != sip.ACK {
 		d.localSeq++
 	}
 	req.AppendHeader(&sip.CSeqHeader{SeqNo: d.localSeq, MethodName: method})
-	req.AppendHeader(sip.NewHeader("Contact", d.contact))
+	req.AppendHeader(sip.NewHeader("Contact", d.ua.contact(f, d.account)))
 	req.AppendHeader(sip.NewHeader("User-Agent", d.ua.opt.UserAgent))
 	req.SetBody(nil)
+	if d.account != nil {
+		d.account.decorate(req)
+	}
 	return req
 }
 
-// send sends a request of the dialog and calls on, on the dialog's goroutine, with
-// each response (nil: none came). Challenges are answered once.
-func (d *Dialog) send(req *sip.Request, on func(*sip.Response)) {
-	d.authorize(req)
-	d.ua.startClient(req, d.flow, func(res *sip.Response) {
-		d.post(func() {
-			if res != nil && (res.StatusCode == 401 || res.StatusCode == 407) {
-				if again := d.challenged(req, res); again != nil {
-					d.localSeq = again.CSeq().SeqNo
-					d.ua.startClient(again, d.flow, func(res *sip.Response) { d.post(func() { on(res) }) })
-					return
-				}
-			}
-			on(res)
-		})
-	})
-}
-
-func (d *Dialog) authorize(req *sip.Request) {
-	if d.account != nil {
-		d.account.authorize(req)
-	}
-}
-
-// challenged builds the request again with credentials, or gives nil.
-func (d *Dialog) challenged(req *sip.Request, res *sip.Response) *sip.Request {
-	if d.account == nil {
-		return nil
-	}
-	return d.account.answer(req, res, d.flow, max(d.localSeq, req.CSeq().SeqNo)+1)
+// loose reports whether a route set begins at a loose router (RFC 3261, 16.12.1.1).
+func loose(route string) bool {
+	uri, _, _ := strings.Cut(strings.ToLower(route), ">")
+	return strings.Contains(uri+";", ";lr;") || strings.Contains(uri, ";lr=")
 }
 
 // Hangup ends the dialog, with CANCEL, a refusal or BYE, whichever it takes. Ended follows.
@@ -289,7 +261,9 @@ func (d *Dialog) leave(why cause.Cause) {
 	if d.state == over || d.state == leaving {
 		return
 	}
-	d.hangup = &why
+	if d.hangup == nil {
+		d.hangup = &why
+	}
 	switch {
 	case d.inbound && d.state == early:
 		d.refuse(why)
@@ -302,14 +276,24 @@ func (d *Dialog) leave(why cause.Cause) {
 	}
 }
 
+// hangupNow ends an established dialog from our side.
+func (d *Dialog) hangupNow(why cause.Cause) {
+	if d.hangup == nil {
+		d.hangup = &why
+	}
+	if d.state != over && d.state != leaving {
+		d.bye(*d.hangup)
+	}
+}
+
 // bye sends BYE and ends when it is answered, or not.
 func (d *Dialog) bye(why cause.Cause) {
 	d.state = leaving
-	req := d.requestIn(sip.BYE)
-	if why.Text != "" && why.Code != cause.Normal {
-		set(req, "Reason", reason(why))
-	}
-	d.send(req, func(res *sip.Response) {
+	d.send(sip.BYE, func(req *sip.Request) {
+		if why.Text != "" && why.Code != cause.Normal {
+			siptx.Set(req, "Reason", reason(why))
+		}
+	}, func(_ *sip.Request, res *sip.Response) {
 		if res == nil || res.StatusCode >= 200 {
 			d.end(why)
 		}
@@ -318,26 +302,42 @@ func (d *Dialog) bye(why cause.Cause) {
 
 // reason writes a Reason header (RFC 3326).
 func reason(why cause.Cause) string {
-	text := strings.NewReplacer(`"`, "'", `\`, "").Replace(clean(why.Text))
-	return "Q.850;cause=" + portText(why.Code.Q850()) + `;text="` + text[:min(len(text), 120)] + `"`
+	text := strings.NewReplacer(`"`, "'", `\`, "").Replace(siptx.Clean(why.Text))
+	if r := []rune(text); len(r) > 120 {
+		text = string(r[:120])
+	}
+	return fmt.Sprintf(`Q.850;cause=%d;text="%s"`, why.Code.Q850(), text)
 }
 
-// Info sends an INFO request; done, which may be nil, learns the status, 0 for none.
+// Info sends an INFO request; done, which may be nil, learns the status, 0 for none. It runs
+// on the dialog's goroutine and must not block.
 func (d *Dialog) Info(contentType string, b []byte, done func(status int)) {
-	d.post(func() {
+	if done == nil {
+		done = func(int) {}
+	}
+	posted := d.post(func() {
 		if d.state != confirmed {
+			done(0)
 			return
 		}
-		req := d.requestIn(sip.INFO)
-		body(req, clean(contentType), b)
-		d.send(req, func(res *sip.Response) {
+		d.send(sip.INFO, func(req *sip.Request) { siptx.SetBody(req, contentType, b) }, func(_ *sip.Request, res *sip.Response) {
 			switch {
-			case done == nil:
 			case res == nil:
 				done(0)
 			case res.StatusCode >= 200:
 				done(res.StatusCode)
+				d.lost(res.StatusCode)
 			}
 		})
 	})
+	if !posted {
+		done(0)
+	}
+}
+
+// lost hangs up when an answer says that the peer does not know the dialog any more (RFC 3261, 12.2.1.2).
+func (d *Dialog) lost(status int) {
+	if status == 481 && d.state == confirmed {
+		d.hangupNow(cause.Cause{Code: cause.Lost, Text: "the phone does not know this call any more"})
+	}
 }

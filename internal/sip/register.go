@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
+
+	"jigasi/internal/siptx"
 )
 
 // statusError is a final response that is no success.
@@ -46,9 +47,10 @@ func (a *account) register(ctx context.Context, expires time.Duration) (time.Dur
 	}
 	err = errors.New("the server does not answer")
 	for _, t := range targets {
-		f, dialErr := a.ua.tp.to(ctx, t.Network, t.Addr, t.ServerName)
+		f, dialErr := a.ua.layer.Connect(ctx, t.Network, t.Addr, t.ServerName)
 		if dialErr != nil {
 			err = dialErr
+			a.ua.avoid(t)
 			continue
 		}
 		granted, regErr := a.registerAt(ctx, f, expires)
@@ -61,63 +63,88 @@ func (a *account) register(ctx context.Context, expires time.Duration) (time.Dur
 	return 0, err
 }
 
-func (a *account) registerAt(ctx context.Context, f flow, expires time.Duration) (time.Duration, error) {
-	tried := false
-	for range 5 {
-		res, err := a.exchange(ctx, f, a.registerRequest(f, expires))
+// registerAt registers at one server, with credentials and other times as it asks. When it shows that we
+// are seen under another address, that one is registered too, in place of the first.
+func (a *account) registerAt(ctx context.Context, f siptx.Flow, expires time.Duration) (time.Duration, error) {
+	contact := a.ua.contact(f, a)
+	req := a.registerRequest(f, contact, expires)
+	creds := a.credentials(req)
+	for range 6 {
+		creds.put(req)
+		res, err := a.exchange(ctx, f, req)
 		if err != nil {
 			return 0, err
 		}
 		a.learn(res, f)
 		switch status := res.StatusCode; {
 		case status < 300:
-			a.mu.Lock()
-			a.servers[f.remote.Addr()] = struct{}{}
-			a.flow = f
-			a.mu.Unlock()
-			return a.granted(res, expires), nil
-		case status == 401 || status == 407:
-			if a.take(res, tried) != nil {
-				return 0, statusError{status, clean(res.Reason)}
+			a.registeredBy(f, contact)
+			if now := a.ua.contact(f, a); now == contact || expires == 0 {
+				return a.granted(res, contact, expires), nil
 			}
-			tried = true
+			contact = a.ua.contact(f, a)
+		case creds.accept(res):
 		case status == 423:
-			least := time.Duration(leadingInt(value(res, "Min-Expires"))) * time.Second
+			least := time.Duration(siptx.Leading(siptx.Value(res, "Min-Expires"))) * time.Second
 			if least <= expires || least > 24*time.Hour {
-				return 0, statusError{status, clean(res.Reason)}
+				return 0, statusError{status, siptx.Clean(res.Reason)}
 			}
 			expires = least
 		default:
-			return 0, statusError{status, clean(res.Reason)}
+			return 0, statusError{status, siptx.Clean(res.Reason)}
 		}
+		req = a.registerRequest(f, contact, expires)
 	}
-	return 0, errors.New("the server challenges without end")
+	return 0, errors.New("the server asks again and again")
 }
 
-func (a *account) registerRequest(f flow, expires time.Duration) *sip.Request {
-	req := sip.NewRequest(sip.REGISTER, sip.Uri{Scheme: "sip", Host: a.opt.Domain})
+// registeredBy notes the way and the Contact of a binding.
+func (a *account) registeredBy(f siptx.Flow, contact string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.meets(f.Remote().Addr())
+	f.Hold()
+	a.flow.Release()
+	a.flow, a.bound = f, contact
+}
+
+// registerRequest builds a REGISTER; a Contact that was registered before and is another one is taken back.
+func (a *account) registerRequest(f siptx.Flow, contact string, expires time.Duration) *sip.Request {
+	secs := strconv.Itoa(int(expires / time.Second))
+	a.seq++
+	req := a.requestOut(f, sip.REGISTER, a.callID, a.seq)
+	req.AppendHeader(sip.NewHeader("Contact", contact+";expires="+secs))
+	a.mu.Lock()
+	if a.bound != "" && a.bound != contact {
+		req.AppendHeader(sip.NewHeader("Contact", a.bound+";expires=0"))
+	}
+	a.mu.Unlock()
+	req.AppendHeader(sip.NewHeader("Expires", secs))
+	req.AppendHeader(sip.NewHeader("Allow", allow))
+	req.AppendHeader(sip.NewHeader("User-Agent", a.ua.opt.UserAgent))
+	return req
+}
+
+// requestOut builds a request from the account to its server, outside of dialogs.
+func (a *account) requestOut(f siptx.Flow, method sip.RequestMethod, callID string, seq uint32) *sip.Request {
+	req := sip.NewRequest(method, sip.Uri{Scheme: "sip", Host: a.opt.Domain})
 	a.ua.via(req, f, a)
 	aor := "<" + a.aor() + ">"
 	req.AppendHeader(sip.NewHeader("Max-Forwards", "70"))
-	req.AppendHeader(sip.NewHeader("From", aor+";tag="+token()))
+	req.AppendHeader(sip.NewHeader("From", aor+";tag="+siptx.Token()))
 	req.AppendHeader(sip.NewHeader("To", aor))
-	req.AppendHeader(sip.NewHeader("Call-ID", a.callID))
-	a.seq++
-	req.AppendHeader(&sip.CSeqHeader{SeqNo: a.seq, MethodName: sip.REGISTER})
-	secs := strconv.Itoa(int(expires / time.Second))
-	req.AppendHeader(sip.NewHeader("Contact", a.ua.contact(f, a)+";expires="+secs))
-	req.AppendHeader(sip.NewHeader("Expires", secs))
-	req.AppendHeader(sip.NewHeader("User-Agent", a.ua.opt.UserAgent))
-	req.AppendHeader(sip.NewHeader("Allow", allow))
+	id := sip.CallIDHeader(callID)
+	req.AppendHeader(&id)
+	req.AppendHeader(&sip.CSeqHeader{SeqNo: seq, MethodName: method})
 	req.SetBody(nil)
-	a.authorize(req)
+	a.decorate(req)
 	return req
 }
 
 // exchange sends a request outside of dialogs and waits for its final response.
-func (a *account) exchange(ctx context.Context, f flow, req *sip.Request) (*sip.Response, error) {
+func (a *account) exchange(ctx context.Context, f siptx.Flow, req *sip.Request) (*sip.Response, error) {
 	got := make(chan *sip.Response, 1)
-	a.ua.startClient(req, f, func(res *sip.Response) {
+	tx := a.ua.layer.Send(req, f, func(res *sip.Response) {
 		if res == nil || res.StatusCode >= 200 {
 			select {
 			case got <- res:
@@ -128,23 +155,24 @@ func (a *account) exchange(ctx context.Context, f flow, req *sip.Request) (*sip.
 	select {
 	case res := <-got:
 		if res == nil {
-			return nil, fmt.Errorf("no answer from %s", f.remote)
+			return nil, fmt.Errorf("no answer from %s", f.Remote())
 		}
 		return res, nil
 	case <-ctx.Done():
+		tx.Stop()
 		return nil, ctx.Err()
 	}
 }
 
 // learn reads our own address as the server sees it off the Via (RFC 3581).
-func (a *account) learn(res *sip.Response, f flow) {
+func (a *account) learn(res *sip.Response, f siptx.Flow) {
 	p := res.Via().Params
-	ip, err := netip.ParseAddr(strings.Trim(param(p, "received"), "[]"))
+	ip, err := netip.ParseAddr(strings.Trim(siptx.Param(p, "received"), "[]"))
 	if err != nil {
 		return
 	}
-	port := f.local.Port()
-	if n := leadingInt(param(p, "rport")); n > 0 && n < 65536 && !f.reliable() {
+	port := f.Local().Port()
+	if n := siptx.Leading(siptx.Param(p, "rport")); n > 0 && n < 65536 && !f.Reliable() {
 		port = uint16(n)
 	}
 	a.mu.Lock()
@@ -153,13 +181,12 @@ func (a *account) learn(res *sip.Response, f flow) {
 }
 
 // granted is how long the binding holds, by our Contact or the Expires header.
-func (a *account) granted(res *sip.Response, asked time.Duration) time.Duration {
-	secs := leadingInt(value(res, "Expires"))
-	for _, c := range values(res, "Contact") {
-		if strings.Contains(c, "sip:"+a.opt.User+"@") {
-			if _, v, ok := strings.Cut(strings.ToLower(c), "expires="); ok {
-				secs = leadingInt(v)
-			}
+func (a *account) granted(res *sip.Response, contact string, asked time.Duration) time.Duration {
+	secs := siptx.Leading(siptx.Value(res, "Expires"))
+	mine, _, _ := strings.Cut(strings.Trim(contact, "<>"), ";")
+	for _, c := range siptx.Values(res, "Contact") {
+		if _, v, ok := strings.Cut(strings.ToLower(c), "expires="); ok && strings.Contains(c, mine) {
+			secs = siptx.Leading(v)
 		}
 	}
 	if secs <= 0 {
@@ -174,50 +201,12 @@ func (a *account) keepAlive() bool {
 	f := a.flow
 	a.mu.Unlock()
 	if a.opt.CRLF {
-		return f.send([]byte("\r\n\r\n")) == nil
+		return f.Send([]byte("\r\n\r\n")) == nil
 	}
-	req := sip.NewRequest(sip.OPTIONS, sip.Uri{Scheme: "sip", Host: a.opt.Domain})
-	a.ua.via(req, f, a)
-	aor := "<" + a.aor() + ">"
-	req.AppendHeader(sip.NewHeader("Max-Forwards", "70"))
-	req.AppendHeader(sip.NewHeader("From", aor+";tag="+token()))
-	req.AppendHeader(sip.NewHeader("To", aor))
-	req.AppendHeader(sip.NewHeader("Call-ID", token()+"@jigasi"))
-	req.AppendHeader(&sip.CSeqHeader{SeqNo: 1, MethodName: sip.OPTIONS})
+	req := a.requestOut(f, sip.OPTIONS, siptx.Token()+"@jigasi", 1)
 	a.ua.capabilities(req)
-	req.SetBody(nil)
 	ctx, cancel := context.WithTimeout(a.ua.ctx, 10*time.Second)
 	defer cancel()
-	_, err := a.exchange(ctx, f, req)
-	var op *net.OpError
-	return !errors.As(err, &op)
-}
-
-// systemResolver knows addresses and names, and no more of RFC 3263 than the default ports.
-type systemResolver struct{}
-
-func (systemResolver) Targets(ctx context.Context, host string, port int, transport string, secure bool) ([]Target, error) {
-	network := strings.ToLower(transport)
-	if network == "" {
-		network = "udp"
-		if secure {
-			network = "tls"
-		}
-	}
-	if port == 0 {
-		port = 5060
-		if network == "tls" {
-			port = 5061
-		}
-	}
-	name := strings.Trim(host, "[]")
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
-	if err != nil {
-		return nil, err
-	}
-	var out []Target
-	for _, ip := range ips {
-		out = append(out, Target{network, netip.AddrPortFrom(ip.Unmap(), uint16(port)), name})
-	}
-	return out, nil
+	_, _ = a.exchange(ctx, f, req) // any answer counts, and none proves nothing
+	return f.Alive()
 }

@@ -2,87 +2,99 @@ package sip
 
 import (
 	"errors"
-	"strconv"
-	"strings"
+	"math/rand/v2"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
 
 	"jigasi/internal/cause"
+	"jigasi/internal/siptx"
 )
 
 // offerIn is a re-INVITE or UPDATE of the peer that waits for our answer or its ACK.
 type offerIn struct {
 	req     *sip.Request
-	tx      *serverTx
+	tx      *siptx.Server
 	offered bool // it had no SDP: our 2xx carries the offer
 	replied bool
 }
 
 // offered is a re-INVITE or UPDATE of the peer (RFC 3261, 14.2; RFC 3311, 5.2).
-func (d *Dialog) offered(req *sip.Request, tx *serverTx) {
-	if c := req.Contact(); c != nil {
-		d.target = c.Address.String()
-	}
+func (d *Dialog) offered(req *sip.Request, tx *siptx.Server) {
 	invite := req.Method == sip.INVITE
+	secs := siptx.Leading(siptx.Value(req, "Session-Expires"))
 	switch {
-	case len(req.Body()) > 0 && !isSDP(req):
-		res := respond(req, 415, "")
-		set(res, "Accept", sdpType)
-		tx.respond(res)
+	case d.state == leaving:
+		tx.Status(481)
 		return
-	case !invite && !isSDP(req): // a refresh
-		res := respond(req, 200, "")
-		set(res, "Contact", d.contact)
-		d.timer.answer(d, req, res)
-		tx.respond(res)
+	case unreadable(req):
+		res := siptx.Respond(req, 415, "")
+		siptx.Set(res, "Accept", sdpType+", multipart/mixed")
+		tx.Respond(res)
+		return
+	case secs > 0 && secs < minSE && d.ua.opt.SessionExpires > 0:
+		res := siptx.Respond(req, 422, "")
+		siptx.Set(res, "Min-SE", "90")
+		tx.Respond(res)
 		return
 	case d.pendingIn != nil, invite && d.in.ok != nil:
-		res := respond(req, 500, "")
-		set(res, "Retry-After", "2")
-		tx.respond(res)
+		res := siptx.Respond(req, 500, "")
+		siptx.Set(res, "Retry-After", "2")
+		tx.Respond(res)
 		return
-	case d.pendingOut, d.state == early && invite:
-		tx.status(491)
+	case d.pendingOut && (invite || description(req) != nil), d.state == early && invite:
+		tx.Status(491)
 		return
 	}
-	o := &offerIn{req: req, tx: tx, offered: !isSDP(req)}
+	if c := req.Contact(); c != nil && !c.Address.Wildcard {
+		d.peer.target = c.Address.String() // target refresh
+	}
+	if !invite && description(req) == nil {
+		res := d.respond(req, 200)
+		d.timer.answer(d, req, res)
+		tx.Respond(res)
+		return
+	}
+	o := &offerIn{req: req, tx: tx, offered: description(req) == nil}
 	d.pendingIn = o
 	if invite {
-		tx.onCancel = func() { d.post(func() { d.offerCancelled(o) }) }
+		tx.Respond(siptx.Respond(req, 100, ""))
+		tx.OnCancel(func() { d.post(func() { d.offerCancelled(o) }) })
 	}
-	e := Event{Kind: Offer, Reply: func(status int, sdp []byte) { d.post(func() { d.reply(o, status, sdp) }) }}
-	if isSDP(req) {
-		e.SDP = req.Body()
+	taken := d.tell(Event{
+		Kind: Offer, SDP: description(req),
+		Reply: func(status int, sdp []byte) { d.post(func() { d.reply(o, status, sdp) }) },
+	})
+	if !taken {
+		d.reply(o, 500, nil)
 	}
-	d.tell(e)
 }
 
 func (d *Dialog) offerCancelled(o *offerIn) {
 	if d.pendingIn == o && !o.replied {
 		d.pendingIn = nil
-		o.tx.status(487)
+		o.tx.Status(487)
 	}
 }
 
 // reply answers the peer's offer.
 func (d *Dialog) reply(o *offerIn, status int, sdp []byte) {
-	if d.pendingIn != o || o.replied || d.state == over {
+	if d.pendingIn != o || o.replied {
 		return
 	}
 	o.replied = true
 	if status < 200 || status >= 300 {
 		d.pendingIn = nil
-		o.tx.status(status)
+		o.tx.Status(max(status, 400))
 		return
 	}
 	d.localSDP = sdp
-	res := respond(o.req, 200, "")
-	set(res, "Contact", d.contact)
-	d.ua.capabilities(res)
-	d.timer.answer(d, o.req, res)
-	body(res, sdpType, sdp)
-	o.tx.respond(res)
+	res := d.respond(o.req, 200)
+	if o.req.Method != sip.PRACK {
+		d.timer.answer(d, o.req, res)
+	}
+	siptx.SetBody(res, sdpType, sdp)
+	o.tx.Respond(res)
 	if o.req.Method == sip.INVITE {
 		d.awaitACK(res)
 	} else {
@@ -94,8 +106,11 @@ func (d *Dialog) reply(o *offerIn, status int, sdp []byte) {
 func (d *Dialog) offerAcked(ack *sip.Request) {
 	o := d.pendingIn
 	d.pendingIn = nil
-	if o.offered && isSDP(ack) {
-		d.tell(Event{Kind: Confirmed, SDP: ack.Body()})
+	if sdp := description(ack); o.offered && sdp != nil {
+		d.tell(Event{Kind: Confirmed, SDP: sdp})
+	}
+	if d.hangup != nil {
+		d.hangupNow(*d.hangup)
 	}
 }
 
@@ -105,184 +120,107 @@ var (
 	ErrRefused = errors.New("sip: the peer refused the change")
 )
 
-// Reinvite offers another session; done learns the answer, or why there is none. Glare
-// (491) is tried again after the time that RFC 3261, 14.1 sets.
+// reinviteTries is how often a change is offered to a peer that has one of its own under way.
+const reinviteTries = 5
+
+// Reinvite offers another session; done learns the answer, or why there is none, on the
+// dialog's goroutine. Glare (491) is tried again after the time that RFC 3261, 14.1 sets.
 func (d *Dialog) Reinvite(sdp []byte, done func(answer []byte, err error)) {
-	d.post(func() { d.reinvite(sdp, 3, done) })
+	if !d.post(func() { d.reinvite(sdp, reinviteTries, done) }) {
+		done(nil, ErrClosed)
+	}
 }
 
 func (d *Dialog) reinvite(sdp []byte, tries int, done func([]byte, error)) {
-	if d.state != confirmed || d.pendingIn != nil || d.pendingOut {
+	again := func() {
+		d.after(d.glareWait(), func() { d.reinvite(sdp, tries-1, done) })
+	}
+	switch {
+	case d.state != confirmed && d.state != accepted, tries <= 0:
 		done(nil, ErrBusy)
+		return
+	case d.state == accepted, d.pendingIn != nil, d.pendingOut, d.in.ok != nil:
+		again()
 		return
 	}
 	d.pendingOut = true
-	req := d.requestIn(sip.INVITE)
-	d.ua.capabilities(req)
-	d.timer.offer(req)
-	body(req, sdpType, sdp)
-	d.send(req, func(res *sip.Response) {
-		switch {
-		case res != nil && res.StatusCode < 200:
-			return
-		case res != nil && res.StatusCode < 300:
-			d.ackOK(res)
-			d.pendingOut, d.localSDP = false, sdp
-			d.timer.agreed(d, res)
-			done(res.Body(), nil)
+	finished := false
+	limit := d.after(2*64*siptx.T1, func() { // provisional answers without end
+		d.pendingOut, finished = false, true
+		if d.again != nil {
+			d.again.Quit()
+		}
+		done(nil, ErrRefused)
+	})
+	d.send(sip.INVITE, func(req *sip.Request) {
+		d.ua.capabilities(req)
+		d.timer.offer(req)
+		for _, h := range d.extra {
+			siptx.Set(req, h.Name, h.Value)
+		}
+		siptx.SetBody(req, sdpType, sdp)
+	}, func(req *sip.Request, res *sip.Response) {
+		if res != nil && res.StatusCode < 200 {
 			return
 		}
-		d.pendingOut = false
-		switch {
-		case res != nil && res.StatusCode == 491 && tries > 1:
-			d.after(d.glareWait(), func() { d.reinvite(sdp, tries-1, done) })
-		case res == nil || res.StatusCode == 481 || res.StatusCode == 408:
-			done(nil, ErrRefused)
-			d.hangupNow(cause.Cause{Code: cause.Lost, Text: "the phone does not know this call any more"})
-		default:
-			done(nil, ErrRefused)
+		if res != nil && res.StatusCode < 300 {
+			d.ackOK(req, res, d.peer)
 		}
+		if finished {
+			return // a 2xx that came again
+		}
+		d.stop(limit)
+		d.pendingOut, finished = false, true
+		d.reinvited(res, sdp, again, done)
 	})
 }
 
-// glareWait is 2.1 to 4 s for who owns the Call-ID, up to 2 s for the other (RFC 3261, 14.1).
-func (d *Dialog) glareWait() time.Duration {
-	spread := time.Duration(time.Now().UnixNano()%200) * 10 * time.Millisecond
-	if d.inbound {
-		return spread
-	}
-	return 2100*time.Millisecond + min(spread, 1900*time.Millisecond)
-}
-
-// ackOK acknowledges a 2xx: a request of its own, in no transaction.
-func (d *Dialog) ackOK(res *sip.Response) {
-	seq := d.localSeq
-	d.localSeq = res.CSeq().SeqNo
-	ack := d.requestIn(sip.ACK)
-	d.localSeq = seq
-	d.authorize(ack)
-	_ = d.flow.send([]byte(ack.String())) // the 2xx comes again if this is lost
-}
-
-// minSE is the shortest session interval that is accepted, in s (RFC 4028, 4).
-const minSE = 90
-
-// sessionTimer is RFC 4028, in both roles.
-type sessionTimer struct {
-	interval time.Duration // 0: no session timer
-	ours     bool          // we refresh
-	update   bool          // by UPDATE, which the peer allows
-	t        *time.Timer
-}
-
-func (s *sessionTimer) stop() {
-	if s.t != nil {
-		s.t.Stop()
-	}
-}
-
-// offer asks for a session timer in a request of ours.
-func (s *sessionTimer) offer(req *sip.Request) {
-	if s.interval > 0 {
-		set(req, "Session-Expires", strconv.Itoa(int(s.interval/time.Second)))
-		set(req, "Min-SE", strconv.Itoa(minSE))
-	}
-}
-
-// answer agrees on a session timer in a 2xx to a request of the peer.
-func (s *sessionTimer) answer(d *Dialog, req *sip.Request, res *sip.Response) {
-	se := value(req, "Session-Expires")
-	theirs := lists(req, "Supported", "timer") || lists(req, "k", "timer")
-	limit := d.ua.opt.SessionExpires
+// reinvited is the final answer to our re-INVITE.
+func (d *Dialog) reinvited(res *sip.Response, sdp []byte, again func(), done func([]byte, error)) {
 	switch {
-	case limit < 0:
-		return
-	case se == "" && !theirs:
-		if s.interval > 0 {
-			s.arm(d)
+	case res != nil && res.StatusCode < 300:
+		if c := res.Contact(); c != nil && !c.Address.Wildcard {
+			d.peer.target = c.Address.String() // target refresh
 		}
-		return
-	case se == "":
-		s.interval, s.ours = limit, true
+		d.localSDP = sdp
+		d.timer.agreed(d, res)
+		done(description(res), nil)
+	case d.state != confirmed:
+		done(nil, ErrRefused)
+	case res != nil && (res.StatusCode == 491 || res.StatusCode == 500 && siptx.Value(res, "Retry-After") != ""):
+		again()
+	case res != nil && res.StatusCode == 422 && d.timer.raise(res):
+		again()
+	case res == nil || res.StatusCode == 481 || res.StatusCode == 408:
+		done(nil, ErrRefused)
+		d.hangupNow(cause.Cause{Code: cause.Lost, Text: "the phone does not know this call any more"})
 	default:
-		s.interval = time.Duration(max(minSE, leadingInt(se))) * time.Second
-		s.ours = strings.Contains(strings.ToLower(se), "refresher=uas") || !theirs
+		done(nil, ErrRefused)
 	}
-	s.update = lists(req, "Allow", "UPDATE") || s.update
-	refresher := "uac"
-	if s.ours {
-		refresher = "uas"
-	}
-	set(res, "Session-Expires", strconv.Itoa(int(s.interval/time.Second))+";refresher="+refresher)
-	if theirs {
-		set(res, "Require", "timer")
-	}
-	s.arm(d)
 }
 
-// agreed reads what a 2xx to a request of ours says.
-func (s *sessionTimer) agreed(d *Dialog, res *sip.Response) {
-	se := value(res, "Session-Expires")
-	s.update = lists(res, "Allow", "UPDATE") || s.update
-	if se == "" {
-		if s.interval > 0 { // the peer knows no timers: we refresh alone
-			s.ours = true
-			s.arm(d)
-		}
-		return
+// glareWait is 2.1 to 4 s for who owns the Call-ID, up to 2 s for the other, in units of 10 ms (RFC 3261, 14.1).
+func (d *Dialog) glareWait() time.Duration {
+	if d.inbound {
+		return time.Duration(rand.IntN(200)) * 10 * time.Millisecond
 	}
-	s.interval = time.Duration(max(minSE, leadingInt(se))) * time.Second
-	s.ours = !strings.Contains(strings.ToLower(se), "refresher=uas")
-	s.arm(d)
+	return time.Duration(210+rand.IntN(190)) * 10 * time.Millisecond
 }
 
-func (s *sessionTimer) arm(d *Dialog) {
-	s.stop()
-	if s.ours {
-		s.t = d.after(s.interval/2, d.refresh)
-		return
-	}
-	s.t = d.after(s.interval-min(32*time.Second, s.interval/3), func() {
-		d.hangupNow(cause.Cause{Code: cause.Lost, Text: "the phone did not refresh the session in time (RFC 4028)"})
-	})
-}
-
-// refresh says that the session goes on.
-func (d *Dialog) refresh() {
-	if d.state != confirmed {
-		return
-	}
-	if !d.timer.update {
-		d.reinvite(d.localSDP, 3, func(_ []byte, err error) {
-			if errors.Is(err, ErrBusy) {
-				d.timer.t = d.after(5*time.Second, d.refresh)
+// ackOK acknowledges a 2xx: a request of its own, in no transaction, with the credentials of the INVITE.
+func (d *Dialog) ackOK(invite *sip.Request, res *sip.Response, end remoteEnd) {
+	d.hop(end, func(f siptx.Flow) {
+		seq := d.localSeq
+		d.localSeq = res.CSeq().SeqNo
+		ack := d.requestIn(sip.ACK, end, f)
+		d.localSeq = seq
+		if d.trusts(f) {
+			for _, name := range []string{"Authorization", "Proxy-Authorization"} {
+				for _, v := range siptx.Values(invite, name) {
+					ack.AppendHeader(sip.NewHeader(name, v))
+				}
 			}
-		})
-		return
-	}
-	req := d.requestIn(sip.UPDATE)
-	d.timer.offer(req)
-	d.ua.capabilities(req)
-	d.send(req, func(res *sip.Response) {
-		switch {
-		case res == nil || res.StatusCode == 481 || res.StatusCode == 408:
-			d.hangupNow(cause.Cause{Code: cause.Lost, Text: "the phone did not answer the session refresh"})
-		case res.StatusCode >= 300:
-			d.timer.update = false
-			d.timer.arm(d)
-		case res.StatusCode >= 200:
-			d.timer.agreed(d, res)
 		}
+		_ = f.Send([]byte(ack.String())) // the 2xx comes again if this is lost
 	})
-}
-
-// leadingInt reads the number v begins with; 0 if there is none.
-func leadingInt(v string) int {
-	v = strings.TrimSpace(v)
-	i := 0
-	for i < len(v) && i < 9 && v[i] >= '0' && v[i] <= '9' {
-		i++
-	}
-	n, _ := strconv.Atoi(v[:i])
-	return n
 }

@@ -1,0 +1,51 @@
+package sip
+
+import (
+	"github.com/emiago/sipgo/sip"
+
+	"jigasi/internal/digest"
+	"jigasi/internal/siptx"
+)
+
+// credentials are the answers to the challenges of one request; nil has none.
+type credentials struct{ at *digest.Attempt }
+
+// accept takes the challenges of a response; false means that it is final.
+func (c *credentials) accept(res *sip.Response) bool {
+	if c == nil {
+		return false
+	}
+	kind, ok := digest.KindOf(res.StatusCode)
+	return ok && c.at.Challenged(kind, siptx.Values(res, kind.ChallengeHeader())) == nil
+}
+
+// put adds what is known to a request that is about to be sent, once for each time.
+func (c *credentials) put(req *sip.Request) {
+	for _, h := range c.at.Headers() {
+		req.AppendHeader(sip.NewHeader(h.Name, h.Value))
+	}
+}
+
+// credentials begins a request of the account.
+func (a *account) credentials(req *sip.Request) *credentials {
+	return &credentials{a.digest.Start(digest.Request{Method: string(req.Method), URI: req.Recipient.String(), Body: req.Body()})}
+}
+
+// authorize adds the credentials that are known, in a call of ours by way of the account's server. Nobody
+// else is told any: not who was called by a redirect, and not who called us (T19).
+func (d *Dialog) authorize(req *sip.Request, f siptx.Flow) *credentials {
+	if !d.trusts(f) {
+		return nil
+	}
+	c := d.account.credentials(req)
+	c.put(req)
+	return c
+}
+
+func (d *Dialog) trusts(f siptx.Flow) bool {
+	if d.account == nil || d.inbound || d.out.redirects > 0 {
+		return false
+	}
+	ip := f.Remote().Addr()
+	return ip == d.out.home || d.account.knows(ip)
+}
