@@ -1,0 +1,371 @@
+// Package bot is a participant of a meeting for tests and the demo: it joins a room, accepts the
+// focus' session, says a tone and measures by ear whose tones it hears. It is written from
+// the specification, not from the gateway's code.
+package bot
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/pion/rtp"
+
+	"jigasi/internal/audio"
+	"jigasi/internal/codec"
+	"jigasi/internal/jingle"
+	"jigasi/internal/stanza"
+)
+
+// A Wire carries stanzas of the bot; from is set by it.
+type Wire interface{ Send(e *stanza.Elem) }
+
+// Options makes a bot.
+type Options struct {
+	Room stanza.JID // bare
+	Nick string     // eight hex digits
+	Name string
+	JID  string // full JID of the bot
+	XML  bool   // cannot read JSON sources
+	Tone float64
+	DBov float64 // of the tone; 0 means -20
+	Log  *slog.Logger
+}
+
+// A Bot is a participant. Its methods are safe for concurrent use.
+type Bot struct {
+	opt  Options
+	wire Wire
+	in   chan *stanza.Elem
+	ctx  context.Context
+	stop context.CancelFunc
+	wg   sync.WaitGroup
+	ssrc uint32
+
+	mu      sync.Mutex
+	media   *transport
+	owners  map[uint32]string
+	ears    map[uint32]*ear
+	sid     string
+	joined  bool
+	mixed   []int16 // what was heard, mixed, at 48 kHz
+	present map[string]*stanza.Elem
+}
+
+// ear is what was heard of one SSRC, at 48 kHz.
+type ear struct {
+	dec   *codec.OpusDecoder
+	pcm   []int16
+	first time.Time
+	last  time.Time
+	gap   time.Duration // longest pause between packets
+	count int
+}
+
+// Join enters the room.
+func Join(o Options, w Wire) *Bot {
+	if o.DBov == 0 {
+		o.DBov = -20
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	b := &Bot{
+		opt: o, wire: w, in: make(chan *stanza.Elem, 1000), ssrc: rand.Uint32() | 1,
+		owners: map[uint32]string{}, ears: map[uint32]*ear{}, present: map[string]*stanza.Elem{},
+	}
+	b.ctx, b.stop = context.WithCancel(context.Background())
+	b.wg.Go(b.run)
+	b.wg.Go(b.talk)
+	b.wire.Send(stanza.New("jabber:client", "presence", "to", o.Room.With(o.Nick).String()).Add(
+		stanza.New("http://jabber.org/protocol/muc", "x"),
+		stanza.New("http://jabber.org/protocol/caps", "c", "hash", "sha-1", "node", "urn:bot", "ver", "bot"+fmt.Sprint(o.XML)),
+		stanza.New("http://jabber.org/protocol/nick", "nick").WithText(o.Name),
+		stanza.New("", "SourceInfo").WithText(fmt.Sprintf(`{"%s-a0":{"muted":false}}`, o.Nick))))
+	return b
+}
+
+// Deliver takes a stanza for the bot. It does not block.
+func (b *Bot) Deliver(e *stanza.Elem) {
+	select {
+	case b.in <- e:
+	default:
+	}
+}
+
+// Leave leaves the room and ends the bot.
+func (b *Bot) Leave() {
+	b.wire.Send(stanza.New("jabber:client", "presence", "type", "unavailable", "to", b.opt.Room.With(b.opt.Nick).String()))
+	b.stop()
+	b.wg.Wait()
+	b.mu.Lock()
+	m := b.media
+	b.media = nil
+	b.mu.Unlock()
+	if m != nil {
+		m.close()
+	}
+}
+
+// Nick is the bot's endpoint id.
+func (b *Bot) Nick() string { return b.opt.Nick }
+
+func (b *Bot) run() {
+	for {
+		select {
+		case <-b.ctx.Done():
+			return
+		case e := <-b.in:
+			b.stanza(e)
+		}
+	}
+}
+
+func (b *Bot) result(e *stanza.Elem, payload *stanza.Elem) {
+	b.wire.Send(stanza.New("jabber:client", "iq", "type", "result", "id", e.Get("id"), "to", e.Get("from")).Add(payload))
+}
+
+func (b *Bot) stanza(e *stanza.Elem) {
+	from := stanza.ParseJID(e.Get("from"))
+	switch {
+	case e.Name.Local == "presence":
+		b.presence(from, e)
+	case e.Name.Local != "iq" || e.Get("type") == "result" || e.Get("type") == "error":
+	case e.Kid("http://jabber.org/protocol/disco#info", "query") != nil:
+		b.result(e, b.features(e))
+	case e.Kid("urn:xmpp:jingle:1", "jingle") != nil && from.Resource == "focus":
+		b.result(e, nil)
+		if m, err := jingle.Parse(e); err == nil {
+			b.jingle(m, e.Get("from"))
+		}
+	}
+}
+
+func (b *Bot) presence(from stanza.JID, e *stanza.Elem) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if e.Get("type") == "unavailable" {
+		delete(b.present, from.Resource)
+		for ssrc, owner := range b.owners {
+			if owner == from.Resource {
+				delete(b.owners, ssrc)
+			}
+		}
+		return
+	}
+	b.present[from.Resource] = e
+	b.joined = b.joined || from.Resource == b.opt.Nick
+}
+
+// Sees gives the last presence of another occupant, or nil.
+func (b *Bot) Sees(nick string) *stanza.Elem {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.present[nick]
+}
+
+// Others are the occupants the bot sees, without itself and the focus.
+func (b *Bot) Others() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []string
+	for n := range b.present {
+		if n != b.opt.Nick && n != "focus" {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func (b *Bot) features(e *stanza.Elem) *stanza.Elem {
+	q := stanza.New("http://jabber.org/protocol/disco#info", "query")
+	if n := e.Kid("http://jabber.org/protocol/disco#info", "query").Get("node"); n != "" {
+		q.Set("node", n)
+	}
+	q.Add(stanza.New("", "identity", "category", "client", "type", "web"))
+	list := []string{"urn:xmpp:jingle:1", "urn:xmpp:jingle:apps:rtp:1", "urn:xmpp:jingle:apps:rtp:audio", "urn:xmpp:jingle:transports:ice-udp:1", "urn:xmpp:jingle:apps:dtls:0", "urn:ietf:rfc:5761", "urn:ietf:rfc:5888"}
+	if !b.opt.XML {
+		list = append(list, "http://jitsi.org/json-encoded-sources")
+	}
+	for _, f := range list {
+		q.Add(stanza.New("", "feature", "var", f))
+	}
+	return q
+}
+
+func (b *Bot) jingle(m *jingle.Message, from string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch m.Action {
+	case jingle.SessionInitiate, jingle.TransportReplace:
+		b.offered(m, from)
+	case jingle.SourceAdd:
+		b.learn(m.Sources)
+	case jingle.SourceRemove:
+		for _, s := range m.Sources {
+			delete(b.owners, s.SSRC)
+		}
+	case jingle.SessionTerminate:
+		b.drop()
+	}
+}
+
+func (b *Bot) learn(list []jingle.Source) {
+	for _, s := range list {
+		if s.Owner != "jvb" {
+			b.owners[s.SSRC] = s.Owner
+		}
+	}
+}
+
+func (b *Bot) drop() {
+	if m := b.media; m != nil {
+		b.media = nil
+		b.wg.Go(m.close)
+	}
+}
+
+// offered is called with mu held.
+func (b *Bot) offered(m *jingle.Message, from string) {
+	b.drop()
+	t, err := newTransport(b.heard)
+	if err != nil {
+		b.opt.Log.Warn("no transport", "err", err)
+		return
+	}
+	b.media, b.sid = t, m.SID
+	b.learn(m.Sources)
+	local := t.local
+	action := jingle.SessionAccept
+	if m.Action == jingle.TransportReplace {
+		action = jingle.TransportAccept
+	}
+	acc := &jingle.Message{
+		Action: action, SID: m.SID, Initiator: m.Initiator, Responder: b.opt.JID, HasAudio: true, Payloads: m.Payloads, Exts: map[string]uint8{jingle.LevelURI: 1},
+		Transport: &local,
+		Sources:   []jingle.Source{{SSRC: b.ssrc, Name: b.opt.Nick + "-a0", MSID: b.opt.Nick + "-audio-0-1 t"}},
+	}
+	b.wire.Send(stanza.New("jabber:client", "iq", "type", "set", "id", fmt.Sprintf("bot%d", rand.Uint32()), "to", from).Add(acc.Elem()))
+	remote := *m.Transport
+	b.wg.Go(func() {
+		if err := t.connect(b.ctx, remote); err != nil && b.ctx.Err() == nil {
+			b.opt.Log.Warn("bot not connected", "nick", b.opt.Nick, "err", err)
+		}
+	})
+}
+
+// talk sends the tone, 50 packets a second.
+func (b *Bot) talk() {
+	enc, err := codec.NewOpusEncoder(codec.OpusOptions{Rate: 48000, Bitrate: 32000})
+	if err != nil {
+		return
+	}
+	tone := audio.NewTone(b.opt.Tone, 48000, b.opt.DBov)
+	pcm, buf := make([]int16, 960), make([]byte, codec.MaxOpus)
+	h := rtp.Header{Version: 2, PayloadType: 111, SSRC: b.ssrc, SequenceNumber: uint16(rand.Uint32())}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-b.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		tone.Fill(pcm)
+		n, err := enc.Encode(buf, pcm)
+		if err != nil {
+			return
+		}
+		h.SequenceNumber++
+		h.Timestamp += 960
+		level := rtp.AudioLevelExtension{Level: audio.Level(pcm), Voice: true}
+		if ext, err := level.Marshal(); err == nil {
+			_ = h.SetExtension(1, ext) // fits always
+		}
+		b.mu.Lock()
+		m := b.media
+		b.mu.Unlock()
+		if m != nil {
+			m.send(&h, buf[:n])
+		}
+	}
+}
+
+// keep is how much is remembered of each stream: 30 s.
+const keep = 30 * 48000
+
+// heard is a packet of somebody, on the transport's goroutine.
+func (b *Bot) heard(h *rtp.Header, payload []byte) {
+	if h.PayloadType != 111 {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.ears[h.SSRC]
+	now := time.Now()
+	if e == nil {
+		dec, err := codec.NewOpusDecoder(48000)
+		if err != nil || len(b.ears) > 100 {
+			return
+		}
+		e = &ear{dec: dec, first: now, last: now}
+		b.ears[h.SSRC] = e
+	}
+	e.gap = max(e.gap, now.Sub(e.last))
+	e.last = now
+	e.count++
+	pcm := make([]int16, 5760)
+	n, err := e.dec.Decode(pcm, payload)
+	if err != nil {
+		return
+	}
+	e.pcm = append(e.pcm, pcm[:n]...)
+	if len(e.pcm) > keep {
+		e.pcm = e.pcm[len(e.pcm)-keep:]
+	}
+}
+
+// A Voice is what the bot hears of one participant.
+type Voice struct {
+	Owner   string
+	Packets int
+	Gap     time.Duration // longest pause between packets
+	Since   time.Duration // since the last packet
+	pcm     []int16
+}
+
+// Tone is the level of a frequency over the last second, in dBov.
+func (v Voice) Tone(hz float64) float64 {
+	pcm := v.pcm[max(0, len(v.pcm)-48000):]
+	if len(pcm) < 4800 {
+		return -120
+	}
+	return audio.Goertzel(pcm, hz, 48000)
+}
+
+// PCM is what was heard, at 48 kHz.
+func (v Voice) PCM() []int16 { return v.pcm }
+
+// Hears tells whom the bot hears, by endpoint id; what has no owner is under "?".
+func (b *Bot) Hears() map[string]Voice {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := map[string]Voice{}
+	for ssrc, e := range b.ears {
+		owner := b.owners[ssrc]
+		if owner == "" {
+			owner = "?"
+		}
+		out[owner] = Voice{Owner: owner, Packets: e.count, Gap: e.gap, Since: time.Since(e.last), pcm: append([]int16(nil), e.pcm...)}
+	}
+	return out
+}
+
+// Forget begins to listen anew.
+func (b *Bot) Forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ears = map[uint32]*ear{}
+}

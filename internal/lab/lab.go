@@ -1,0 +1,135 @@
+// Package lab is a meeting in one process: an XMPP server, a focus, a bridge and people. Tests
+// run the gateway against it, and `jigasi demo` shows it. It is written from the specification
+// and from captures of the real ones, never from the gateway's code, so that both do not share an error.
+package lab
+
+import (
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+
+	"jigasi/internal/lab/bot"
+	"jigasi/internal/lab/focus"
+	"jigasi/internal/lab/sfu"
+	"jigasi/internal/lab/xmppd"
+	"jigasi/internal/stanza"
+)
+
+// Domain of every lab.
+const Domain = "meet.test"
+
+// Brewery is the room of the gateways.
+const Brewery = "jigasibrewery@internal.auth." + Domain
+
+// Options makes a meeting.
+type Options struct {
+	XML   bool // the focus sends sources as XML
+	Users map[string]string
+	Log   *slog.Logger
+}
+
+// A Meeting is a running lab.
+type Meeting struct {
+	XMPP   *xmppd.Server
+	Focus  *focus.Focus
+	Bridge *sfu.Bridge
+	opt    Options
+
+	mu   sync.Mutex
+	bots []*bot.Bot
+}
+
+// wire is the stanzas of one entity.
+type wire struct {
+	s   *xmppd.Server
+	jid string
+}
+
+func (w wire) Send(e *stanza.Elem) { w.s.Send(w.jid, e) }
+
+// Start begins a lab.
+func Start(o Options) (*Meeting, error) {
+	if o.Users == nil {
+		o.Users = map[string]string{"jigasi@auth." + Domain: "secret"}
+	}
+	s, err := xmppd.Start(xmppd.Options{Domain: Domain, Users: o.Users})
+	if err != nil {
+		return nil, err
+	}
+	b, err := sfu.New()
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	m := &Meeting{XMPP: s, Bridge: b, opt: o}
+	m.StartFocus()
+	return m, nil
+}
+
+const focusJID = "focus@auth." + Domain + "/focus"
+
+// StartFocus starts a focus, at the beginning or after StopFocus.
+func (m *Meeting) StartFocus() {
+	m.Focus = focus.New(focus.Options{JID: focusJID, XML: m.opt.XML, Bridge: m.Bridge, Log: m.opt.Log}, wire{m.XMPP, focusJID})
+	m.XMPP.Attach(focusJID, m.Focus.Deliver)
+	f := m.Focus
+	proxy := "focus." + Domain // the proxy hands conference requests to the focus
+	m.XMPP.Attach(proxy, f.Deliver)
+	m.Focus.JoinBrewery(Brewery)
+}
+
+// StopFocus ends the focus, and its occupants leave.
+func (m *Meeting) StopFocus() {
+	m.Focus.Close()
+	m.XMPP.Detach(focusJID)
+}
+
+// Join has a person join a room, saying a tone in Hz.
+func (m *Meeting) Join(room string, hz float64) *bot.Bot {
+	nick := fmt.Sprintf("%08x", rand.Uint32())
+	jid := nick + "@" + Domain + "/bot"
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ready := make(chan struct{})
+	var b *bot.Bot
+	m.XMPP.Attach(jid, func(e *stanza.Elem) {
+		<-ready
+		b.Deliver(e)
+	})
+	b = bot.Join(bot.Options{
+		Room: stanza.JID{Local: room, Domain: m.XMPP.MUC()}, Nick: nick, Name: fmt.Sprintf("%.0f Hz", hz), JID: jid, Tone: hz, Log: m.opt.Log,
+	}, deferred{wire{m.XMPP, jid}, ready})
+	close(ready)
+	m.bots = append(m.bots, b)
+	// The focus is asked for by whoever comes first.
+	m.XMPP.Send(jid, stanza.New("jabber:client", "iq", "type", "set", "id", m.XMPP.ID(), "to", "focus."+Domain).Add(
+		stanza.New("http://jitsi.org/protocol/focus", "conference", "room", room+"@"+m.XMPP.MUC())))
+	return b
+}
+
+// deferred sends once the entity is whole.
+type deferred struct {
+	wire
+	ready chan struct{}
+}
+
+func (d deferred) Send(e *stanza.Elem) {
+	go func() {
+		<-d.ready
+		d.wire.Send(e)
+	}()
+}
+
+// Close ends all.
+func (m *Meeting) Close() {
+	m.mu.Lock()
+	bots := m.bots
+	m.bots = nil
+	m.mu.Unlock()
+	for _, b := range bots {
+		b.Leave()
+	}
+	m.Focus.Close()
+	m.XMPP.Close()
+}

@@ -1,0 +1,376 @@
+// Package meetleg makes a seat's leg of a conference session, a bridge connection
+// and an ear in the room: the three meet only here.
+//
+// A leg has one goroutine (run); ICE and DTLS run beside it and post what comes of them.
+// What the phone says is encoded and sent in Push, on the goroutine of the phone's
+// socket; what it hears is pulled from the ear on the clock's.
+package meetleg
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"jigasi/internal/bridge"
+	"jigasi/internal/cause"
+	"jigasi/internal/codec"
+	"jigasi/internal/conference"
+	"jigasi/internal/jingle"
+	"jigasi/internal/leg"
+	"jigasi/internal/media"
+	"jigasi/internal/room"
+	"jigasi/internal/rtpx"
+	"jigasi/internal/stanza"
+	"jigasi/internal/xlog"
+)
+
+// Options makes legs.
+type Options struct {
+	Conference conference.Options
+	Bridge     bridge.Options // Want, RTP and Log are set here
+	Hub        *room.Hub
+	Opus       codec.OpusOptions // towards the bridge; Rate follows the phone
+	Outgoing   bool              // the status texts of the phone's dialling are shown
+	Log        *slog.Logger
+}
+
+// A Leg is a seat in a meeting. It implements leg.Seat.
+type Leg struct {
+	opt     Options
+	log     *slog.Logger
+	session *conference.Session
+	ear     *room.Ear
+	voice   *voice
+	events  chan leg.Event
+	asked   chan func()
+	quit    chan struct{}
+	joined  chan struct{}
+	ctx     context.Context
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	first   atomic.Bool
+
+	// Owned by run.
+	phase    leg.Phase
+	answered bool
+	offer    *conference.Offer
+	conn     *bridge.Conn
+	late     []jingle.Candidate // of an offer that is not connected yet
+	why      cause.Cause
+	ended    bool
+	ssrc     uint32
+}
+
+// Join takes a seat. It returns at once.
+func Join(o Options) *Leg {
+	l := &Leg{
+		opt: o, log: xlog.Or(o.Log), events: make(chan leg.Event, 64), asked: make(chan func(), 256),
+		quit: make(chan struct{}), joined: make(chan struct{}), ssrc: rand.Uint32() | 1,
+	}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.ear = o.Hub.Join(o.Conference.Room.String(), func(key rune, ms int) {
+		l.post(func() { l.tell(leg.Event{Signal: leg.Digit{Key: key, Duration: ms}}) })
+	})
+	l.voice = newVoice(o.Opus, l.ssrc)
+	o.Conference.Log = l.log
+	l.session = conference.Join(o.Conference)
+	go l.run()
+	return l
+}
+
+// Events implements leg.Leg.
+func (l *Leg) Events() <-chan leg.Event { return l.events }
+
+// Joined is closed when the room has been entered.
+func (l *Leg) Joined() <-chan struct{} { return l.joined }
+
+// Occupant is our address in the room.
+func (l *Leg) Occupant() stanza.JID { return l.session.Occupant() }
+
+// Members is how many others are in the room.
+func (l *Leg) Members() int { return l.session.Members() }
+
+// Answer implements leg.Leg: offers are accepted from now on.
+func (l *Leg) Answer() {
+	l.post(func() {
+		l.answered = true
+		l.connect()
+	})
+}
+
+// Send implements leg.Leg.
+func (l *Leg) Send(s leg.Signal) {
+	switch s := s.(type) {
+	case leg.Status:
+		if l.opt.Outgoing || s.Text != "Connected" {
+			l.session.SetStatus(s.Text)
+		}
+	case leg.Hold:
+		if s.On {
+			l.session.SetStatus("Remotely On Hold")
+		} else {
+			l.session.SetStatus("Connected")
+		}
+	case leg.Mute:
+		l.voice.mute(s.On)
+		l.session.SetMuted(s.On)
+	}
+}
+
+// Audio implements leg.Seat.
+func (l *Leg) Audio() media.Port { return (*port)(l) }
+
+// Hangup implements leg.Leg.
+func (l *Leg) Hangup(ctx context.Context, why cause.Cause) error {
+	l.session.Leave(why)
+	select {
+	case <-l.quit:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Stats are the counters of the meeting's side.
+type Stats struct {
+	Bridge bridge.Stats
+	Ear    room.Stats
+}
+
+// Stats gives the counters.
+func (l *Leg) Stats() Stats {
+	s := Stats{Ear: l.ear.Stats()}
+	if c := l.voice.conn.Load(); c != nil {
+		s.Bridge = c.Stats()
+	}
+	return s
+}
+
+func (l *Leg) post(f func()) {
+	select {
+	case l.asked <- f:
+	default: // a flood of keys
+	}
+}
+
+func (l *Leg) tell(e leg.Event) {
+	select {
+	case l.events <- e:
+	default:
+	}
+}
+
+func (l *Leg) enter(p leg.Phase, why cause.Cause) {
+	if l.phase != p || p == leg.Waiting {
+		l.phase = p
+		l.tell(leg.Event{Phase: p, Why: why})
+	}
+}
+
+func (l *Leg) run() {
+	defer close(l.quit)
+	defer close(l.events)
+	defer func() {
+		if r := recover(); r != nil {
+			l.log.Error("panic in a seat", "panic", r)
+			l.why = cause.Cause{Code: cause.Panic, Text: fmt.Sprint("a defect of ours ended this call: ", r)}
+			l.session.Leave(l.why)
+		}
+		l.cancel()
+		l.disconnect()
+		l.wg.Wait()
+		<-l.session.Done()
+		l.ear.Close()
+		for len(l.events) > cap(l.events)-2 {
+			<-l.events
+		}
+		l.events <- leg.Event{Phase: leg.Over, Why: l.why}
+	}()
+	reports := time.NewTicker(bridge.ReportEvery())
+	defer reports.Stop()
+	for !l.ended {
+		select {
+		case e, ok := <-l.session.Events():
+			if !ok {
+				l.ended = true
+				break
+			}
+			l.happened(e)
+		case f := <-l.asked:
+			f()
+		case <-l.lost():
+			l.mediaLost(l.conn.Err())
+		case <-reports.C:
+			l.report()
+		}
+	}
+}
+
+// lost is closed when the bridge connection is.
+func (l *Leg) lost() <-chan struct{} {
+	if l.conn == nil || l.phase != leg.Up {
+		return nil
+	}
+	return l.conn.Done()
+}
+
+// happened is an event of the conference.
+func (l *Leg) happened(e conference.Event) {
+	switch e.Kind {
+	case conference.Joined:
+		select {
+		case <-l.joined:
+		default:
+			close(l.joined)
+		}
+	case conference.Waiting:
+		code := cause.NoInvite
+		if e.Text == "no_bridge" {
+			code = cause.NoBridge
+			l.log.Warn("the focus has no bridge for this meeting: start a videobridge or look why Jicofo does not see it")
+		}
+		if l.phase == leg.Trying || l.phase == leg.Waiting {
+			l.enter(leg.Waiting, cause.Cause{Code: code, Text: e.Text})
+		}
+	case conference.Offered:
+		l.offered(e.Offer)
+	case conference.Trickled:
+		if l.conn != nil {
+			l.conn.AddCandidates(e.Candidates)
+		} else if len(l.late) < 64 {
+			l.late = append(l.late, e.Candidates...)
+		}
+	case conference.SourcesChanged:
+		l.sources(e.Added, e.Removed)
+	case conference.Suspended:
+		l.suspended(e.Cause)
+	case conference.Over:
+		l.why, l.ended = e.Cause, true
+	}
+}
+
+func (l *Leg) sources(added, removed []jingle.Source) {
+	for _, s := range removed {
+		l.ear.Remove(s.SSRC)
+	}
+	for _, s := range added {
+		l.ear.SetOwner(s.SSRC, s.Owner)
+	}
+}
+
+// offered takes a new offer: the old media are gone, and as soon as the call wants, the new ones come.
+func (l *Leg) offered(o *conference.Offer) {
+	l.disconnect()
+	l.offer, l.late = o, nil
+	l.ear.SetTypes(room.PayloadTypes{Opus: o.Opus.ID, Event: o.EventPT})
+	l.sources(o.Sources, nil)
+	l.phase = leg.Trying
+	l.enter(leg.Ready, cause.Cause{})
+	l.connect()
+}
+
+func (l *Leg) suspended(why cause.Cause) {
+	l.disconnect()
+	l.offer = nil
+	if l.phase == leg.Up || l.phase == leg.Moving || l.answered {
+		l.enter(leg.Moving, why)
+		return
+	}
+	l.enter(leg.Trying, why)
+}
+
+// connect accepts the offer and connects to its bridge, beside the leg's goroutine.
+func (l *Leg) connect() {
+	if l.offer == nil || !l.answered || l.conn != nil {
+		return
+	}
+	o := l.offer
+	bo := l.opt.Bridge
+	bo.Want, bo.RTP, bo.Log = l.ear.Want, l.rtp, l.log
+	for _, r := range o.Relays {
+		bo.Relays = append(bo.Relays, bridge.Relay{URL: r.URL, User: r.User, Password: r.Password})
+	}
+	conn, err := bridge.New(l.ctx, bo)
+	if err != nil {
+		l.session.Leave(cause.Of(err))
+		return
+	}
+	conn.SetLevelID(o.LevelID)
+	l.conn = conn
+	nick := l.opt.Conference.Nick
+	l.session.Accept(o, conn.Local(), jingle.Source{
+		SSRC: l.ssrc, Name: nick + "-a0", MSID: fmt.Sprintf("%s-audio-0-1 %s-track-0", nick, nick),
+	})
+	conn.AddCandidates(l.late)
+	l.wg.Go(func() {
+		err := conn.Connect(l.ctx, o.Transport)
+		l.post(func() { l.connected(conn, o, err) })
+	})
+}
+
+func (l *Leg) connected(conn *bridge.Conn, o *conference.Offer, err error) {
+	if conn != l.conn {
+		return // another offer came meanwhile
+	}
+	if err != nil {
+		l.mediaLost(err)
+		return
+	}
+	l.voice.start(conn, o.Opus.ID)
+	if !l.opt.Outgoing {
+		l.session.SetStatus("Connected")
+	}
+	l.enter(leg.Up, cause.Cause{})
+}
+
+// mediaLost asks for a new session: the focus alone knows another bridge.
+func (l *Leg) mediaLost(err error) {
+	why := cause.Of(err)
+	l.log.Warn("the media connection failed", "why", why.String())
+	l.disconnect()
+	l.enter(leg.Moving, why)
+	l.session.Restart("connectivity-error")
+}
+
+func (l *Leg) disconnect() {
+	l.voice.stop()
+	if l.conn != nil {
+		conn := l.conn
+		l.conn = nil
+		l.wg.Go(conn.Close)
+	}
+	l.ear.Clear()
+}
+
+// rtp is a packet of the bridge, on the socket's goroutine.
+func (l *Leg) rtp(h *rtpx.Header, payload []byte) {
+	if !l.first.Load() && l.first.CompareAndSwap(false, true) {
+		l.post(func() { l.log.Info("first sound from the meeting") })
+	}
+	l.ear.RTP(h, payload)
+}
+
+func (l *Leg) report() {
+	if l.conn == nil || l.phase != leg.Up {
+		return
+	}
+	in := l.ear.Reports(nil)
+	ptrs := make([]*rtpx.Receiver, len(in))
+	for i := range in {
+		ptrs[i] = &in[i]
+	}
+	l.conn.Report(l.voice.sender(), ptrs, "jigasi-"+l.opt.Conference.Nick)
+}
+
+// port is the leg as the phone sees it.
+type port Leg
+
+// Pull implements media.Source.
+func (p *port) Pull(c *media.Chunk) { p.ear.Pull(c) }
+
+// Push implements media.Sink.
+func (p *port) Push(c *media.Chunk) { p.voice.push(c) }

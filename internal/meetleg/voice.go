@@ -1,0 +1,152 @@
+package meetleg
+
+import (
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"jigasi/internal/audio"
+	"jigasi/internal/bridge"
+	"jigasi/internal/codec"
+	"jigasi/internal/media"
+	"jigasi/internal/rtpx"
+)
+
+// The gate: below gateLevel for gateAfter nothing is encoded but one packet in
+// gateEvery, so that the far end's playout stays primed. Encoding is two thirds of a call's cost.
+const (
+	gateLevel = 60 // -dBov
+	gateAfter = 300 * time.Millisecond
+	gateEvery = 400 * time.Millisecond
+)
+
+// voice is what the phone says on its way to the bridge. push runs on one goroutine.
+type voice struct {
+	opt   codec.OpusOptions
+	conn  atomic.Pointer[bridge.Conn]
+	muted atomic.Bool
+
+	mu     sync.Mutex
+	h      rtpx.Header
+	enc    *codec.OpusEncoder
+	rate   int
+	buf    [codec.MaxOpus]byte
+	began  time.Time // what timestamps count from
+	base   uint32
+	loud   time.Time // last chunk above the gate
+	sentAt time.Time
+	resume bool // the next packet begins a talk spurt
+	stats  rtpx.Sender
+}
+
+func newVoice(o codec.OpusOptions, ssrc uint32) *voice {
+	v := &voice{opt: o, base: rand.Uint32()}
+	v.h = rtpx.Header{SSRC: ssrc, Seq: uint16(rand.Uint32()), HasLevel: true}
+	v.stats = rtpx.Sender{SSRC: ssrc, Clock: media.Full}
+	return v
+}
+
+// start sends to conn from now on; the stream goes on where it was.
+func (v *voice) start(conn *bridge.Conn, pt uint8) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.h.PT, v.resume = pt, true
+	if v.began.IsZero() {
+		v.began = time.Now()
+	}
+	v.conn.Store(conn)
+}
+
+// stop sends nothing until start. When it returns, the old connection is no longer used.
+func (v *voice) stop() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.conn.Store(nil)
+}
+
+func (v *voice) mute(on bool) { v.muted.Store(on) }
+
+// push sends one chunk of the phone: an Opus packet as it is, PCM by encoding it at its own rate.
+func (v *voice) push(c *media.Chunk) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	conn := v.conn.Load()
+	if conn == nil || v.muted.Load() {
+		v.resume = true
+		return
+	}
+	now := time.Now()
+	v.stamp(now)
+	v.h.Level = c.Level
+	if !c.Measured {
+		v.h.Level = audio.Level(c.PCM)
+	}
+	v.h.Voice = v.h.Level < gateLevel
+	if v.gated(now) {
+		return
+	}
+	payload := c.Opus
+	if payload == nil {
+		n := v.encode(c)
+		if n == 0 {
+			return
+		}
+		payload = v.buf[:n]
+	}
+	v.h.Marker = v.resume
+	v.resume = false
+	conn.WriteRTP(&v.h, payload)
+	v.h.Seq++
+	v.sentAt = now
+	v.stats.Packets++
+	v.stats.Octets += uint32(len(payload))
+	v.stats.Timestamp, v.stats.At = v.h.Timestamp, now
+}
+
+// stamp moves the timestamp on by 20 ms, or by what really passed where the phone paused.
+func (v *voice) stamp(now time.Time) {
+	next := v.h.Timestamp + media.Full/50
+	real := v.base + uint32(now.Sub(v.began)*media.Full/time.Second)
+	if d := int32(real - next); v.stats.Packets == 0 || d > media.Full/10 || d < -media.Full/5 {
+		next = real
+	}
+	v.h.Timestamp = next
+}
+
+// gated reports whether a chunk of silence can be left out.
+func (v *voice) gated(now time.Time) bool {
+	if v.h.Voice {
+		if now.Sub(v.loud) > gateAfter {
+			v.resume = true
+		}
+		v.loud = now
+		return false
+	}
+	return now.Sub(v.loud) > gateAfter && now.Sub(v.sentAt) < gateEvery
+}
+
+func (v *voice) encode(c *media.Chunk) int {
+	if v.enc == nil || v.rate != c.Rate {
+		o := v.opt
+		o.Rate = c.Rate
+		enc, err := codec.NewOpusEncoder(o)
+		if err != nil {
+			return 0
+		}
+		v.enc, v.rate = enc, c.Rate
+	}
+	n, err := v.enc.Encode(v.buf[:], c.PCM)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// sender is what has been sent so far, for RTCP.
+func (v *voice) sender() *rtpx.Sender {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	s := v.stats
+	return &s
+}
