@@ -74,9 +74,22 @@ func (m *Meeting) StartFocus() {
 	m.Focus = focus.New(focus.Options{JID: focusJID, XML: m.opt.XML, Bridge: m.Bridge, Log: m.opt.Log}, wire{m.XMPP, focusJID})
 	m.XMPP.Attach(focusJID, m.Focus.Deliver)
 	f := m.Focus
-	proxy := "focus." + Domain // the proxy hands conference requests to the focus
-	m.XMPP.Attach(proxy, f.Deliver)
+	m.XMPP.Attach(proxy, func(e *stanza.Elem) { m.throughProxy(f, e) })
 	m.Focus.JoinBrewery(Brewery)
+}
+
+// proxy is the component that stands for the focus: it hands conference requests on under an
+// address of its own that names the asker, and the answers back.
+const proxy = "focus." + Domain
+
+func (m *Meeting) throughProxy(f *focus.Focus, e *stanza.Elem) {
+	if asker := stanza.ParseJID(e.Get("to")).Resource; asker != "" {
+		e.Set("to", asker)
+		m.XMPP.Send(proxy, e)
+		return
+	}
+	e.Set("from", proxy+"/"+e.Get("from"))
+	f.Deliver(e)
 }
 
 // StopFocus ends the focus, and its occupants leave.

@@ -1,0 +1,216 @@
+// Package app puts the gateway together from its configuration, and is its life: start, drain, stop.
+//
+// It is the only package beside the commands that reads config: each part gets Options of its
+// own here. Nothing is decided in app that a part could decide.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"jigasi/internal/admin"
+	"jigasi/internal/bridge"
+	"jigasi/internal/call"
+	"jigasi/internal/cause"
+	"jigasi/internal/codec"
+	"jigasi/internal/config"
+	"jigasi/internal/control"
+	"jigasi/internal/exchange"
+	"jigasi/internal/media"
+	"jigasi/internal/room"
+	"jigasi/internal/rtpport"
+	"jigasi/internal/sip"
+	"jigasi/internal/xlog"
+)
+
+// Options are what is not configuration.
+type Options struct {
+	Version  string
+	Loopback bool // media may use loopback addresses: demo and tests
+	// OnRequest is called when somebody asks for a graceful shutdown over HTTP. It must not block.
+	OnRequest func()
+	Log       *slog.Logger
+}
+
+// An App is the gateway. Its methods are safe for concurrent use.
+type App struct {
+	cfg      *config.Config
+	opt      Options
+	log      *slog.Logger
+	publicIP netip.Addr
+
+	clock     *media.Clock
+	pool      *rtpport.Pool
+	hub       *room.Hub
+	ua        *sip.UA
+	exchange  *exchange.Exchange
+	breweries control.Breweries
+	admin     *admin.Server
+
+	totals   totals
+	draining atomic.Bool
+	once     sync.Once
+	panics   atomic.Int64
+}
+
+// New makes a gateway; Start opens it. The error says what in the configuration cannot be.
+func New(cfg *config.Config, o Options) (*App, error) {
+	a := &App{cfg: cfg, opt: o, log: xlog.Or(o.Log), hub: room.NewHub()}
+	var err error
+	if a.pool, err = rtpport.NewPool(uint16(cfg.Media.MinPort), uint16(cfg.Media.MaxPort)); err != nil {
+		return nil, err
+	}
+	if a.publicIP, err = publicIP(cfg.PublicIP); err != nil {
+		return nil, err
+	}
+	a.exchange = exchange.New(exchange.Options{
+		Rules: rules(cfg), MaxCalls: cfg.Limits.Calls, JoinLimit: cfg.Meeting.JoinTimeout, UserAsNick: cfg.Meeting.NickFromUser,
+		CallOptions: call.Options{RingLimit: cfg.Limits.Ring, AnswerAfter: never(cfg.Meeting.AloneAnswer)},
+		Sit:         a.sit, Dial: a.dial, Changed: a.breweries.Changed, Ended: a.totals.ended, Log: a.log,
+	})
+	if cfg.SIP.Enabled {
+		so, err := a.sipOptions()
+		if err != nil {
+			return nil, err
+		}
+		a.ua = sip.New(so)
+	}
+	if cfg.Admin.Port != 0 {
+		if a.admin, err = admin.New(a.adminOptions()); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// publicIP reads public_ip; the zero address means: as the registrar sees us, else the local one.
+func publicIP(s string) (netip.Addr, error) {
+	if s == "" || s == "auto" {
+		return netip.Addr{}, nil
+	}
+	if server, ok := cutSTUN(s); ok {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		ip, err := bridge.Discover(ctx, server)
+		if err != nil {
+			return netip.Addr{}, fmt.Errorf("public_ip: %w", err)
+		}
+		return ip, nil
+	}
+	ip, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("public_ip: %q is not auto, an IP address or stun:host", s)
+	}
+	return ip, nil
+}
+
+// never makes a duration of which 0 means never one of which negative does.
+func never(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
+// Start opens the gateway. It returns when all listen; accounts and breweries connect in their
+// own time.
+func (a *App) Start() error {
+	a.clock = media.NewClock(func(v any, stack []byte) {
+		a.panics.Add(1)
+		a.log.Error("panic on the clock: one call lost its sound", "panic", v, "stack", string(stack))
+	})
+	if a.admin != nil {
+		if err := a.admin.Start(); err != nil {
+			a.clock.Close()
+			return fmt.Errorf("the HTTP interface: %w", err)
+		}
+		a.log.Info("serving HTTP", "addr", a.admin.Addr().String())
+	}
+	if a.ua != nil {
+		if err := a.ua.Start(); err != nil {
+			a.closeAdmin(context.Background())
+			a.clock.Close()
+			return err
+		}
+	}
+	for _, b := range a.cfg.Breweries {
+		if err := a.addBrewery(b); err != nil {
+			a.log.Error("a brewery cannot be joined", "brewery", b.ID, xlog.Err, err)
+		}
+	}
+	a.log.Info("gateway started", "version", a.opt.Version, "opus", codec.OpusBuild(), "accounts", len(a.cfg.SIP.Accounts), "breweries", len(a.cfg.Breweries))
+	return nil
+}
+
+// SIPAddrs are the addresses that take calls, in the order of sip.listen.
+func (a *App) SIPAddrs() []netip.AddrPort {
+	if a.ua == nil {
+		return nil
+	}
+	return a.ua.Local()
+}
+
+// AdminAddr is where the HTTP interface listens, "" if there is none.
+func (a *App) AdminAddr() string {
+	if a.admin == nil {
+		return ""
+	}
+	return a.admin.Addr().String()
+}
+
+// Calls are the running calls.
+func (a *App) Calls() []exchange.Record { return a.exchange.Calls() }
+
+// Exchange is the owner of all calls.
+func (a *App) Exchange() *exchange.Exchange { return a.exchange }
+
+// PortsInUse is how many pairs of RTP ports are taken.
+func (a *App) PortsInUse() int { return a.pool.InUse() }
+
+// Breweries tells how each brewery stands.
+func (a *App) Breweries() map[string]control.Status { return a.breweries.Status() }
+
+// Drain takes no new calls and waits until those that run have ended, or ctx is done.
+func (a *App) Drain(ctx context.Context) error {
+	a.draining.Store(true)
+	a.log.Info("draining: no new calls", "calls", a.exchange.Stats().Calls)
+	return a.exchange.Drain(ctx)
+}
+
+// Close hangs up what runs and closes all, within ctx.
+func (a *App) Close(ctx context.Context) error {
+	var errs []error
+	a.once.Do(func() {
+		a.draining.Store(true)
+		errs = append(errs, a.exchange.Close(ctx), a.breweries.Close(ctx))
+		if a.ua != nil {
+			errs = append(errs, a.ua.Close(ctx))
+		}
+		a.closeAdmin(ctx)
+		a.clock.Close()
+		a.log.Info("gateway stopped")
+	})
+	return errors.Join(errs...)
+}
+
+func (a *App) closeAdmin(ctx context.Context) {
+	if a.admin != nil {
+		_ = a.admin.Close(ctx) // requests that do not end are cut
+	}
+}
+
+// Refusing reports whether new calls are refused.
+func (a *App) Refusing() bool { return a.draining.Load() }
+
+// HangupAll ends the calls that are left after a drain.
+func (a *App) HangupAll() {
+	for _, c := range a.exchange.Calls() {
+		a.exchange.Hangup(c.ID, cause.Cause{Code: cause.Shutdown, Text: "the gateway was stopped"})
+	}
+}

@@ -1,0 +1,208 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"jigasi/internal/admin"
+	"jigasi/internal/cause"
+	"jigasi/internal/codec"
+	"jigasi/internal/config"
+	"jigasi/internal/control"
+	"jigasi/internal/exchange"
+	"jigasi/internal/stanza"
+)
+
+// totals are sums over calls that have ended.
+type totals struct {
+	calls, seconds, noMedia, people atomic.Int64
+	byCause                         [64]atomic.Int64
+}
+
+func (t *totals) ended(r exchange.Record) {
+	t.calls.Add(1)
+	t.seconds.Add(int64(r.Lasted.Seconds()))
+	t.people.Add(1)
+	t.byCause[int(r.Cause.Code)%len(t.byCause)].Add(1)
+	if r.Cause.Code == cause.NoMedia {
+		t.noMedia.Add(1)
+	}
+}
+
+func (a *App) adminOptions() admin.Options {
+	cfg := a.cfg.Admin
+	o := admin.Options{
+		Host: cfg.Host, Port: cfg.Port, Token: cfg.Token, Version: a.opt.Version, Build: codec.OpusBuild(),
+		Checks: a.checks(), Stats: a.adminStats, Sessions: a.sessions, Breweries: breweryREST{a}, Metrics: []func() []admin.Sample{a.metrics}, Log: a.log,
+	}
+	if cfg.Shutdown && a.opt.OnRequest != nil {
+		o.Shutdown = a.opt.OnRequest
+	}
+	if cfg.CertFile != "" {
+		o.Port = cfg.TLSPort
+		if cert, err := tls.LoadX509KeyPair(cfg.CertFile, cfg.KeyFile); err == nil {
+			o.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}}
+		} else {
+			a.log.Error("the certificate of the HTTP interface cannot be read", "err", err)
+		}
+	}
+	return o
+}
+
+// checks are what has to work (T36).
+func (a *App) checks() []admin.Check {
+	var out []admin.Check
+	if a.ua != nil {
+		out = append(out, admin.Check{Name: "sip", Gateway: true, Err: func() error {
+			for _, r := range a.ua.Registrations() {
+				if !r.Registered {
+					return fmt.Errorf("SIP account %s: %w: %s", r.Account, errNotRegistered, r.Status)
+				}
+			}
+			return nil
+		}})
+	}
+	if len(a.cfg.Breweries) > 0 {
+		out = append(out, admin.Check{Name: "brewery", Err: func() error {
+			for id, s := range a.breweries.Status() {
+				if s.State != control.Joined {
+					return fmt.Errorf("brewery %s is %s: %w", id, s.State, orUnknown(s.Err))
+				}
+			}
+			return nil
+		}})
+	}
+	return append(out, admin.Check{Name: "clock", Alive: true, Err: func() error {
+		if n := a.panics.Load(); n > 100 {
+			return fmt.Errorf("%d panics on the clock", n)
+		}
+		return nil
+	}})
+}
+
+func orUnknown(err error) error {
+	if err == nil {
+		return errors.New("not there yet")
+	}
+	return err
+}
+
+func (a *App) adminStats() admin.Stats {
+	s := a.exchange.Stats()
+	return admin.Stats{
+		Conferences: s.Conferences, Participants: s.Participants, StressLevel: a.stress(s), Draining: s.Draining,
+		ConferencesCompleted: a.totals.calls.Load(), ParticipantsTotal: a.totals.people.Load(), ConferenceSeconds: a.totals.seconds.Load(),
+		CallsWithDroppedMedia: a.totals.noMedia.Load(), DroppedMedia: a.totals.noMedia.Load(),
+		CallsWithConnectionFailed: a.totals.byCause[cause.Unavailable].Load(),
+	}
+}
+
+func (a *App) stress(s exchange.Stats) float64 {
+	if a.cfg.Limits.Threshold <= 0 {
+		return 0
+	}
+	return float64(s.Conferences) / a.cfg.Limits.Threshold
+}
+
+func (a *App) sessions() []admin.Session {
+	var out []admin.Session
+	for _, c := range a.exchange.Calls() {
+		out = append(out, admin.Session{Name: c.Peer, Nick: c.Occupant.Resource})
+	}
+	return out
+}
+
+func (a *App) metrics() []admin.Sample {
+	s := a.exchange.Stats()
+	gauge := func(name, help string, v float64) admin.Sample { return admin.Sample{Name: name, Help: help, Value: v} }
+	count := func(name, help string, v int64) admin.Sample {
+		return admin.Sample{Name: name, Help: help, Kind: admin.Counter, Value: float64(v)}
+	}
+	out := []admin.Sample{
+		gauge("jigasi_calls", "Calls of any state.", float64(s.Calls)),
+		count("jigasi_calls_incoming_total", "Calls from phones.", s.Incoming),
+		count("jigasi_calls_outgoing_total", "Calls to phones.", s.Outgoing),
+		count("jigasi_calls_refused_total", "Calls refused.", s.Refused),
+		count("jigasi_calls_failed_total", "Calls without sound both ways.", s.Failed),
+		gauge("jigasi_rtp_ports_in_use", "Pairs of RTP ports in use.", float64(a.pool.InUse())),
+		count("jigasi_panics_total", "Panics that were contained.", a.panics.Load()),
+	}
+	if a.clock != nil {
+		c := a.clock.Stats()
+		out = append(out, count("jigasi_clock_late_total", "Turns of the clock that began more than 5 ms late.", c.Late),
+			count("jigasi_clock_lost_total", "Turns of the clock that were given up.", c.Lost))
+	}
+	for _, code := range cause.All() {
+		if n := a.totals.byCause[code].Load(); n > 0 {
+			out = append(out, admin.Sample{
+				Name: "jigasi_calls_ended_total", Help: "Calls ended, by cause.", Kind: admin.Counter, Value: float64(n),
+				Labels: []admin.Label{{Name: "cause", Value: code.String()}},
+			})
+		}
+	}
+	for id, b := range a.breweries.Status() {
+		for why, n := range b.Refused {
+			out = append(out, admin.Sample{
+				Name: "jigasi_dials_refused_total", Help: "Requests to dial that were refused, by reason.", Kind: admin.Counter, Value: float64(n),
+				Labels: []admin.Label{{Name: "brewery", Value: id}, {Name: "reason", Value: why}},
+			})
+		}
+	}
+	return out
+}
+
+// addBrewery starts a brewery.
+func (a *App) addBrewery(b config.Brewery) error {
+	r := rules(a.cfg)
+	if b.Domain != "" {
+		r.DomainBase = b.Domain
+	}
+	if len(b.MUCPrefixes) > 0 {
+		r.MUCPrefixes = b.MUCPrefixes
+	}
+	if b.CallURL != "" {
+		r.BOSHPattern = b.CallURL
+	}
+	login := xmppOptions(b.XMPP, a.log)
+	login.Software, login.Version = "Jigasi", a.opt.Version
+	o := control.Options{
+		Account: login, Room: stanza.ParseJID(b.Room).Bare(), Focus: control.Focus{Nick: a.cfg.Meeting.Focus}, Rules: &r, BOSH: b.CallURL,
+		Stats: a.breweryStats, Dial: a.exchange.Dial, Log: a.log,
+		Hangup: a.exchange.HangupOccupant,
+	}
+	for _, jid := range a.cfg.Allowed(b) {
+		o.Focus.Allowed = append(o.Focus.Allowed, stanza.ParseJID(jid))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return a.breweries.Add(ctx, b.ID, o)
+}
+
+func (a *App) breweryStats() control.Stats {
+	s := a.exchange.Stats()
+	return control.Stats{
+		Conferences: s.Conferences, Participants: s.Participants, Draining: s.Draining || a.draining.Load(), Stress: a.stress(s),
+		Region: a.cfg.Meeting.Region, Version: a.opt.Version, SIP: a.cfg.SIP.Enabled,
+	}
+}
+
+// breweryREST is the breweries as the HTTP interface changes them.
+type breweryREST struct{ a *App }
+
+func (r breweryREST) Add(_ context.Context, id string, props map[string]string) error {
+	b, _, err := config.ReadBrewery(id, props, r.a.cfg.XMPP.TLS)
+	if err != nil {
+		return err
+	}
+	return r.a.addBrewery(b)
+}
+
+func (r breweryREST) Remove(ctx context.Context, id string) bool {
+	return r.a.breweries.Remove(ctx, id)
+}
+
+func (r breweryREST) List() []string { return r.a.breweries.List() }

@@ -1,0 +1,226 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"strings"
+
+	"jigasi/internal/bridge"
+	"jigasi/internal/cause"
+	"jigasi/internal/codec"
+	"jigasi/internal/conference"
+	"jigasi/internal/config"
+	"jigasi/internal/exchange"
+	"jigasi/internal/leg"
+	"jigasi/internal/meetleg"
+	"jigasi/internal/meetxml"
+	"jigasi/internal/rtpport"
+	"jigasi/internal/sdp"
+	"jigasi/internal/sip"
+	"jigasi/internal/sipleg"
+	"jigasi/internal/stanza"
+	"jigasi/internal/xmpp"
+)
+
+// sit makes the seat of a call.
+func (a *App) sit(_ context.Context, p exchange.Place) exchange.Seat {
+	cfg := a.cfg
+	co := conference.Options{
+		XMPP: a.callLogin(p), Room: p.Room, Nick: p.Nick, Focus: stanza.JID{Domain: cfg.Meeting.Focus + "." + p.Domain}, FocusRes: cfg.Meeting.Focus,
+		Password: p.Password, InviteTimeout: cfg.Meeting.InviteTimeout, Relays: len(cfg.Media.TURN) == 0,
+		Presence: meetxml.Presence{
+			Nick: p.Name, StatsID: cfg.Meeting.StatsID, Region: cfg.Meeting.Region, Version: "Jigasi " + a.opt.Version, Status: "Initializing Call",
+			Features: features(cfg),
+		},
+	}
+	for _, h := range p.Headers {
+		co.Presence.Initiator = append(co.Presence.Initiator, meetxml.Header{Name: h.Name, Value: h.Value})
+	}
+	return meetleg.Join(meetleg.Options{
+		Conference: co, Hub: a.hub, Opus: opusOptions(cfg), Outgoing: p.Outgoing, Log: p.Log,
+		Bridge: bridge.Options{
+			PortMin: uint16(cfg.Media.MinPort), PortMax: uint16(cfg.Media.MaxPort), PublicIP: a.publicIP, Loopback: a.opt.Loopback, Relays: relays(cfg),
+		},
+	})
+}
+
+func features(cfg *config.Config) []string {
+	f := []string{meetxml.FeatureJigasi, meetxml.FeatureDTMF}
+	if cfg.Meeting.Mute {
+		f = append(f, meetxml.FeatureAudioMute)
+	}
+	return f
+}
+
+func relays(cfg *config.Config) []bridge.Relay {
+	var out []bridge.Relay
+	for _, t := range cfg.Media.TURN {
+		scheme, transport := "turn", "udp"
+		switch t.Transport {
+		case "tcp":
+			transport = "tcp"
+		case "tls":
+			scheme, transport = "turns", "tcp"
+		}
+		out = append(out, bridge.Relay{URL: scheme + ":" + t.Server + "?transport=" + transport, User: t.User, Password: t.Password.Reveal()})
+	}
+	return out
+}
+
+func opusOptions(cfg *config.Config) codec.OpusOptions {
+	o := codec.OpusOptions{Bitrate: cfg.Media.Opus.Bitrate * 1000, DTX: cfg.Media.Opus.DTX}
+	if cfg.Media.Opus.Complexity > 0 {
+		o.Complexity = cfg.Media.Opus.Complexity
+	}
+	return o
+}
+
+// callLogin is how a call logs in: as configured, with the meeting's domain and URL.
+func (a *App) callLogin(p exchange.Place) xmpp.Options {
+	o := xmppOptions(a.cfg.XMPP, a.log)
+	if o.Domain == "" {
+		o.Domain = p.Domain
+	}
+	if p.BOSH != "" {
+		o.URL, o.Transport = p.BOSH, urlTransport(p.BOSH)
+	}
+	if p.Token != "" && p.UserID != "" {
+		o.User = p.UserID
+	}
+	if a.cfg.XMPP.UniqueUser && o.User != "" {
+		local, domain, _ := strings.Cut(o.User, "@")
+		o.User = local + "-" + p.Nick + "@" + domain
+	}
+	o.Resource = p.Nick
+	o.Software, o.Version = "Jigasi", a.opt.Version
+	return o
+}
+
+// xmppOptions translates a login.
+func xmppOptions(x config.XMPP, log *slog.Logger) xmpp.Options {
+	o := xmpp.Options{
+		Domain: x.Domain, Host: x.Server, Transport: xmpp.TCP, User: x.User, Password: x.Password, Anonymous: x.Anonymous(), Resource: x.Resource,
+		AllowPlain: x.Plaintext, Ping: x.Ping, Log: log,
+		TLS: xmpp.TLSOptions{CAFile: x.TLS.CAFile, PinSHA256: x.TLS.PinSHA256, ServerName: x.TLS.ServerName, TrustAll: x.TLS.TrustAll},
+	}
+	if o.Ping == 0 {
+		o.Ping = -1
+	}
+	if _, domain, ok := strings.Cut(x.User, "@"); ok && o.Domain == "" {
+		o.Domain = domain
+	}
+	switch {
+	case x.URL != "":
+		o.URL, o.Transport = x.URL, urlTransport(x.URL)
+	case x.DirectTLS:
+		o.Transport = xmpp.TLS
+	}
+	return o
+}
+
+func urlTransport(u string) string {
+	if strings.HasPrefix(u, "ws") {
+		return xmpp.WebSocket
+	}
+	return xmpp.BOSH
+}
+
+// incoming hands a SIP call to the exchange.
+func (a *App) incoming(d *sip.Dialog) {
+	user, name := d.Caller()
+	if name == "" {
+		name = user
+	}
+	a.exchange.Incoming(exchange.Caller{
+		Header: d.Header, Account: d.Account(), ID: d.CallID(), Name: name, User: user,
+		Accept: func(log *slog.Logger) (leg.Phone, error) {
+			l, err := sipleg.Accept(d, a.phoneOptions(log))
+			if err != nil {
+				return nil, err
+			}
+			return l, nil
+		},
+		Refuse: func(why cause.Cause) { d.Reject(why) },
+	})
+}
+
+func (a *App) phoneOptions(log *slog.Logger) sipleg.Options {
+	m := a.cfg.Media
+	return sipleg.Options{
+		RTP:    rtpport.Options{Pool: a.pool, Clock: a.clock, Opus: opusOptions(a.cfg), Silence: m.Silence},
+		Codecs: sdp.Codecs(m.Codecs...), SRTP: srtpPolicy(m.SRTP), PublicIP: a.publicIP, HangupOnSilence: m.HangSilent, Log: log,
+	}
+}
+
+func srtpPolicy(s string) sdp.Policy {
+	switch s {
+	case "optional":
+		return sdp.Optional
+	case "required":
+		return sdp.Required
+	}
+	return sdp.Off
+}
+
+// dial makes the phone of an outgoing call: the INVITE goes out when the meeting is ready.
+func (a *App) dial(ctx context.Context, r exchange.Request, p exchange.Place) (leg.Phone, error) {
+	if a.ua == nil {
+		return nil, cause.Cause{Code: cause.Unavailable, Text: "calling phones is switched off (sip.enabled)"}
+	}
+	var acc config.SIPAccount
+	if len(a.cfg.SIP.Accounts) > 0 {
+		acc = a.cfg.SIP.Accounts[0]
+	}
+	to := sipURI(acc, r.To)
+	headers := []sip.Header{{Name: roomHeader(acc), Value: p.Room.String()}}
+	for _, h := range p.Headers {
+		headers = append(headers, sip.Header{Name: h.Name, Value: h.Value})
+	}
+	ip := a.mediaIP(ctx, acc.ID, to)
+	l, err := sipleg.Dial(a.phoneOptions(p.Log), ip, func(offer []byte) (*sip.Dialog, error) {
+		return a.ua.Dial(ctx, sip.DialOptions{Account: acc.ID, To: to, Name: acc.DisplayName, Headers: headers, SDP: offer, Timeout: a.cfg.Limits.Ring})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func (a *App) mediaIP(ctx context.Context, account, to string) netip.Addr {
+	return a.ua.MediaIP(ctx, account, to)
+}
+
+func roomHeader(acc config.SIPAccount) string {
+	if acc.Headers.Room != "" {
+		return acc.Headers.Room
+	}
+	return "Jitsi-Conference-Room"
+}
+
+// sipURI makes an address of what somebody wants dialled (gateway spec 3.5, without its loss of
+// capital letters).
+func sipURI(acc config.SIPAccount, to string) string {
+	to = strings.TrimSpace(acc.Prefix + strings.TrimSpace(to))
+	low := strings.ToLower(to)
+	for _, scheme := range []string{"tel:", "callto:", "sips:", "sip:"} {
+		if strings.HasPrefix(low, scheme) {
+			to = to[len(scheme):]
+			break
+		}
+	}
+	if !strings.Contains(to, "@") {
+		to = strings.Map(func(c rune) rune {
+			if c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || strings.ContainsRune("+-_.!~*'()&=$,;?/#", c) {
+				return c
+			}
+			return -1
+		}, to)
+		_, domain, _ := strings.Cut(acc.URI, "@")
+		if domain == "" {
+			return "sip:" + to
+		}
+		to += "@" + domain
+	}
+	return "sip:" + to
+}

@@ -1,0 +1,197 @@
+package app_test
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"jigasi/internal/app"
+	"jigasi/internal/call"
+	"jigasi/internal/cause"
+	"jigasi/internal/config"
+	"jigasi/internal/lab"
+	"jigasi/internal/lab/bot"
+	"jigasi/internal/media"
+	"jigasi/internal/rtpport"
+	"jigasi/internal/sdp"
+	"jigasi/internal/sip"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// meeting is a lab with the real gateway in it.
+type meeting struct {
+	*lab.Meeting
+	app   *app.App
+	clock *media.Clock
+	pool  *rtpport.Pool
+	ua    *sip.UA
+}
+
+func logger(t *testing.T) *slog.Logger {
+	if os.Getenv("LAB_LOG") != "" {
+		return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("test", t.Name())
+	}
+	return slog.New(slog.DiscardHandler)
+}
+
+func start(t *testing.T, o lab.Options, change func(*config.Config)) *meeting {
+	t.Helper()
+	o.Log = logger(t)
+	l, err := lab.Start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := config.Default()
+	cfg.Meeting.Domain = lab.Domain
+	cfg.XMPP.Server, cfg.XMPP.Plaintext = l.XMPP.Addr(), true
+	cfg.SIP.Listen = []string{"udp:127.0.0.1:0"}
+	cfg.Admin.Port = 0
+	low := 24000 + 200*rand.IntN(100)
+	cfg.Media.MinPort, cfg.Media.MaxPort = low, low+199
+	if change != nil {
+		change(cfg)
+	}
+	a, err := app.New(cfg, app.Options{Version: "test", Loopback: true, Log: logger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Start(); err != nil {
+		t.Fatal(err)
+	}
+	m := &meeting{Meeting: l, app: a, clock: media.NewClock(nil)}
+	m.pool, err = rtpport.NewPool(uint16(low+20000), uint16(low+20199))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.ua = sip.New(sip.Options{Listen: []sip.Listener{{Network: "udp", Addr: "127.0.0.1:0"}}, Open: true})
+	if err := m.ua.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+		defer cancel()
+		_ = m.ua.Close(ctx)
+		if err := a.Close(ctx); err != nil {
+			t.Error(err)
+		}
+		m.clock.Close()
+		l.Close()
+		if n := a.PortsInUse(); n != 0 {
+			t.Errorf("%d RTP ports are left", n)
+		}
+	})
+	return m
+}
+
+// caller is a phone of the test: the signalling and RTP of this repository, with an ear of its own.
+type caller struct {
+	d    *sip.Dialog
+	port *rtpport.Port
+	*ear
+}
+
+func (m *meeting) call(t *testing.T, room string, hz float64, codecs ...string) *caller {
+	t.Helper()
+	c := &caller{ear: &ear{hz: hz}}
+	var err error
+	loop := netip.MustParseAddr("127.0.0.1")
+	if c.port, err = rtpport.Open(rtpport.Options{Pool: m.pool, Clock: m.clock, LocalIP: loop}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.port.Close)
+	local := sdp.Local{Addr: netip.AddrPortFrom(loop, c.port.LocalPort()), Codecs: sdp.Codecs(codecs...)}
+	offer, _ := local.Offer()
+	c.d, err = m.ua.Dial(t.Context(), sip.DialOptions{
+		To: "sip:gw@" + m.app.SIPAddrs()[0].String(), From: "sip:+4930123@phone.test", Name: "Phone", SDP: offer,
+		Headers: []sip.Header{{Name: "Jitsi-Conference-Room", Value: room}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for e := range c.d.Events() {
+		switch e.Kind {
+		case sip.Answered:
+			answer, err := sdp.Parse(e.SDP)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := sdp.Accept(answer, local)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.port.Start(r); err != nil {
+				t.Fatal(err)
+			}
+			c.port.Connect(c.ear)
+			go func() {
+				for e := range c.d.Events() {
+					if e.Reply != nil {
+						e.Reply(200, offer)
+					}
+				}
+			}()
+			return c
+		case sip.Ended:
+			t.Fatalf("the call ended: %v", e.Cause)
+		}
+	}
+	t.Fatal("no answer")
+	return nil
+}
+
+// eventually waits until ok, or fails with what want says.
+func eventually(t *testing.T, limit time.Duration, want string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	t.Errorf("not within %v: %s", limit, want)
+}
+
+func hears(b *bot.Bot, hz float64) func() bool {
+	return func() bool {
+		for _, v := range b.Hears() {
+			if v.Since < 200*time.Millisecond && v.Tone(hz) > -26 {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func TestPhoneAndTwoPeopleHearEachOther(t *testing.T) {
+	for _, codec := range []string{"PCMU", "PCMA", "G722", "opus"} {
+		for _, xml := range []bool{false, true} {
+			if xml && codec != "PCMU" {
+				continue
+			}
+			t.Run(codec, func(t *testing.T) {
+				m := start(t, lab.Options{XML: xml}, nil)
+				a, b := m.Join("alpha", 620), m.Join("alpha", 880)
+				p := m.call(t, "alpha", 440, codec)
+				eventually(t, 5*time.Second, "both people hear 440 Hz", func() bool { return hears(a, 440)() && hears(b, 440)() })
+				eventually(t, 5*time.Second, "the phone hears 620 and 880 Hz", func() bool { return p.tone(620) > -26 && p.tone(880) > -26 })
+				if p.tone(440) > -45 {
+					t.Errorf("the phone hears itself at %.1f dBov", p.tone(440))
+				}
+				if all := m.app.Calls(); len(all) != 1 || all[0].State != call.Active {
+					t.Errorf("calls %+v", all)
+				}
+				if pr := a.Sees(m.app.Calls()[0].Occupant.Resource); pr == nil || pr.Kid("", "status").Text != "Connected" {
+					t.Errorf("the room sees %v", pr)
+				}
+				p.d.Hangup(cause.Cause{Code: cause.Normal})
+				eventually(t, 3*time.Second, "the phone leaves the room", func() bool { return len(a.Others()) == 1 && len(m.app.Calls()) == 0 })
+			})
+		}
+	}
+}

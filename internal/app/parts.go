@@ -1,0 +1,136 @@
+package app
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+
+	"jigasi/internal/config"
+	"jigasi/internal/exchange"
+	"jigasi/internal/sip"
+)
+
+// rules say how a room name becomes an address.
+func rules(cfg *config.Config) exchange.Rules {
+	h := exchange.DefaultHeaders()
+	for _, acc := range cfg.SIP.Accounts {
+		first := func(list *[]string, name string) {
+			if name != "" {
+				*list = append([]string{name}, *list...)
+			}
+		}
+		first(&h.Room, acc.Headers.Room)
+		first(&h.Password, acc.Headers.Password)
+		first(&h.DomainBase, acc.Headers.Domain)
+		first(&h.Tenant, acc.Headers.Tenant)
+		first(&h.Token, acc.Headers.Token)
+		first(&h.UserID, acc.Headers.UserID)
+		first(&h.Visitor, acc.Headers.Visitor)
+	}
+	domain := cfg.Meeting.Domain
+	for _, acc := range cfg.SIP.Accounts {
+		if domain == "" {
+			domain = acc.Domain
+		}
+	}
+	return exchange.Rules{
+		Headers: h, DefaultRoom: cfg.Meeting.DefaultRoom, MUCService: cfg.Meeting.MUC, DomainBase: domain,
+		MUCPrefixes: cfg.Meeting.MUCPrefixes, BOSHPattern: cfg.XMPP.URL, BOSHHosts: cfg.Meeting.URLHosts,
+	}
+}
+
+func (a *App) sipOptions() (sip.Options, error) {
+	cfg := a.cfg.SIP
+	o := sip.Options{
+		PublicIP: a.publicIP, UserAgent: cfg.UserAgent, SessionExpires: cfg.SessionTimer, Incoming: a.incoming,
+		Draining: a.draining.Load, Log: a.log, Open: len(cfg.Trunks) == 0 && len(cfg.Accounts) == 0,
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = "jigasi " + a.opt.Version
+	}
+	if cfg.SessionTimer == 0 {
+		o.SessionExpires = -1
+	}
+	for _, l := range cfg.Listen {
+		network, addr, err := listener(l)
+		if err != nil {
+			return o, err
+		}
+		o.Listen = append(o.Listen, sip.Listener{Network: network, Addr: addr})
+	}
+	for _, t := range cfg.Trunks {
+		p, err := config.ParsePrefix(t)
+		if err != nil {
+			return o, fmt.Errorf("sip.trunks: %w", err)
+		}
+		o.Trunks = append(o.Trunks, p)
+	}
+	for _, acc := range cfg.Accounts {
+		o.Accounts = append(o.Accounts, account(acc))
+	}
+	var err error
+	o.TLS, err = tlsConfig(cfg.TLS)
+	return o, err
+}
+
+// listener reads "udp 0.0.0.0:5060", "udp:0.0.0.0:5060" or "udp://0.0.0.0:5060".
+func listener(s string) (network, addr string, err error) {
+	s = strings.TrimSpace(strings.Replace(s, "://", " ", 1))
+	network, addr, ok := strings.Cut(s, " ")
+	if !ok {
+		network, addr, ok = strings.Cut(s, ":")
+	}
+	if !ok || addr == "" {
+		return "", "", fmt.Errorf("sip.listen: %q is not a transport and an address, such as udp 0.0.0.0:5060", s)
+	}
+	return strings.ToLower(network), strings.TrimSpace(addr), nil
+}
+
+func account(acc config.SIPAccount) sip.Account {
+	user, domain, _ := strings.Cut(acc.URI, "@")
+	o := sip.Account{
+		ID: acc.ID, User: user, Domain: domain, AuthUser: acc.AuthUser, Password: acc.Password, Realms: acc.Realms, Name: acc.DisplayName,
+		Registrar: acc.Registrar, Transport: acc.Transport, Proxy: acc.Proxy, NoRegister: !acc.Register, Expires: acc.Expires,
+	}
+	if h, p, err := net.SplitHostPort(acc.Registrar); err == nil {
+		o.Registrar = h
+		o.Port, _ = strconv.Atoi(p)
+	}
+	if acc.KeepAlive == "options" || acc.KeepAlive == "crlf" {
+		o.KeepAlive, o.CRLF = acc.Interval, acc.KeepAlive == "crlf"
+	}
+	for _, h := range acc.Extra {
+		o.Headers = append(o.Headers, sip.StaticHeader{Header: sip.Header{Name: h.Name, Value: h.Value}, Method: h.Method})
+	}
+	return o
+}
+
+func tlsConfig(t config.SIPTLS) (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: t.Trust.TrustAll} //nolint:gosec // trust_all is an explicit choice, said loudly by check-config
+	if t.Trust.CAFile != "" {
+		pem, err := os.ReadFile(t.Trust.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("sip.tls.trust.ca_file: %w", err)
+		}
+		if c.RootCAs = x509.NewCertPool(); !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("sip.tls.trust.ca_file: %s holds no certificate", t.Trust.CAFile)
+		}
+	}
+	if t.CertFile != "" {
+		cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("sip.tls: %w", err)
+		}
+		c.Certificates = []tls.Certificate{cert}
+	}
+	return c, nil
+}
+
+func cutSTUN(s string) (string, bool) { return strings.CutPrefix(s, "stun:") }
+
+var errNotRegistered = errors.New("not registered")

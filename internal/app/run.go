@@ -1,0 +1,97 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"jigasi/internal/config"
+)
+
+// stopLimit is how long the goodbyes may take once the gateway is told to end.
+const stopLimit = 8 * time.Second
+
+// Run is the gateway from the command line to its end. It returns the exit status: 0 after
+// a shutdown, 1 for a configuration that cannot be or a port that is taken.
+//
+// The first SIGTERM, SIGINT or HTTP request drains: no new calls, those that run end by themselves,
+// at most limits.drain. A second signal ends at once.
+func Run(args []string, version string, stderr io.Writer, env func(string) string) int {
+	cwd, err := os.Getwd()
+	if err != nil {
+		cwd = "."
+	}
+	cfg, findings, err := config.Load(args, env, cwd)
+	for _, f := range findings {
+		if f.Severity > config.Info || err != nil {
+			fmt.Fprintln(stderr, f)
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return 1
+	}
+	log := newLog(cfg.Log, stderr)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(signals)
+	asked := make(chan struct{}, 1)
+	a, err := New(cfg, Options{Version: version, Log: log, OnRequest: func() {
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+	}})
+	if err == nil {
+		err = a.Start()
+	}
+	if err != nil {
+		log.Error("the gateway does not start", "err", err)
+		return 1
+	}
+	select {
+	case s := <-signals:
+		log.Info("asked to stop", "signal", s.String())
+	case <-asked:
+		log.Info("asked to stop over HTTP")
+	}
+	return a.stop(signals, cfg.Limits.Drain)
+}
+
+// stop drains and closes. A signal meanwhile cuts the drain short.
+func (a *App) stop(again <-chan os.Signal, limit time.Duration) int {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	go func() {
+		select {
+		case <-again:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	if err := a.Drain(ctx); err != nil {
+		a.log.Warn("hanging up the calls that are left", "calls", len(a.Calls()))
+	}
+	end, done := context.WithTimeout(context.Background(), stopLimit)
+	defer done()
+	if err := a.Close(end); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		a.log.Warn("stopping", "err", err)
+	}
+	return 0
+}
+
+func newLog(c config.Log, w io.Writer) *slog.Logger {
+	level := slog.LevelInfo
+	_ = level.UnmarshalText([]byte(c.Level)) // checked by config
+	o := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
