@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"net/netip"
 	"strconv"
 	"strings"
 
@@ -149,6 +148,10 @@ func parse(b []byte) (Message, head, error) {
 		b = b[2:]
 	}
 	end := bytes.Index(b, blank)
+	if end < 0 && bytes.HasSuffix(b, blank[:2]) { // a datagram whose sender forgot the blank line
+		b = append(append([]byte(nil), b...), blank[2:]...)
+		end = len(b) - len(blank)
+	}
 	if end < 0 {
 		return nil, head{}, flaw{0, "the message has no end"}
 	}
@@ -249,6 +252,11 @@ func (h head) firstLine() (string, error) {
 	if !ok || !isScheme(scheme) {
 		return "", bad("the request is for no URI")
 	}
+	switch strings.ToLower(scheme) {
+	case "sip", "sips", "tel":
+	default:
+		return "", flaw{416, "the request is for a URI of another scheme"}
+	}
 	return strings.Join(parts, " "), nil
 }
 
@@ -278,8 +286,10 @@ func (h head) check(m Message) error {
 	case m.From() == nil || m.To() == nil || m.CSeq() == nil || m.CallID() == nil:
 		return bad("a field that cannot be read")
 	}
-	if ip, err := netip.ParseAddr(via.Host); err == nil && ip.Is4In6() {
-		via.Host = "[" + via.Host + "]" // the library writes the brackets of plain IPv6 only
+	for _, v := range m.GetHeaders("Via") { // the library writes the brackets of plain IPv6 only
+		if hop, ok := v.(*sip.ViaHeader); ok && strings.Contains(hop.Host, ":") && !strings.Contains(hop.Value(), "[") {
+			hop.Host = "[" + hop.Host + "]"
+		}
 	}
 	method := strings.TrimSpace(string(m.CSeq().MethodName))
 	m.CSeq().MethodName = sip.RequestMethod(method)

@@ -2,6 +2,8 @@ package siptx
 
 import (
 	"context"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/netip"
@@ -15,6 +17,7 @@ import (
 // the upgrade keeps nobody else waiting, and is closed after the time for a first message.
 func (t *transport) serveWeb(network string, l net.Listener) {
 	srv := &http.Server{
+		ErrorLog:          log.New(io.Discard, "", 0), // strangers' handshakes are counted, not logged
 		ReadHeaderTimeout: t.layer.opt.Limits.First, IdleTimeout: t.layer.opt.Limits.First, MaxHeaderBytes: 16 << 10,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { t.upgrade(network, w, r) }),
 	}
