@@ -197,3 +197,6 @@ func (u *UA) ack(req *sip.Request) {
 		u.Stats().Stray.Add(1)
 	}
 }
+
+// Transactions gives the number of open client and server transactions.
+func (u *UA) Transactions() (clients, servers int) { return u.layer.Open() }

@@ -84,9 +84,12 @@ func readHead(b []byte) (head, error) {
 	seen := map[string]bool{}
 	for i := 1; i < len(lines); i++ {
 		line := lines[i]
-		for i+1 < len(lines) && lines[i+1] != "" && (lines[i+1][0] == ' ' || lines[i+1][0] == '\t') {
-			i++
-			line = strings.TrimRight(line, " \t") + " " + strings.Trim(lines[i], " \t")
+		if first := i; folded(lines, i+1) {
+			for ; folded(lines, i+1); i++ {
+				lines[i] = strings.TrimRight(lines[i], " \t")
+				lines[i+1] = " " + strings.Trim(lines[i+1], " \t")
+			}
+			line = strings.Join(lines[first:i+1], "")
 		}
 		if strayByte(line) {
 			note(bad("a line end or zero byte inside a header field"))
@@ -120,6 +123,11 @@ func readHead(b []byte) (head, error) {
 		h.fields = append(h.fields, field{name, value})
 	}
 	return h, err
+}
+
+// folded reports whether a line goes on with the field of the line before.
+func folded(lines []string, i int) bool {
+	return i < len(lines) && lines[i] != "" && (lines[i][0] == ' ' || lines[i][0] == '\t')
 }
 
 // strayByte reports a CR, LF or NUL that is not quoted by a backslash (RFC 3261, 25.1).
