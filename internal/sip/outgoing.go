@@ -2,6 +2,7 @@ package sip
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -47,7 +48,8 @@ type DialOptions struct {
 // is told by events. It blocks on name servers.
 func (u *UA) Dial(ctx context.Context, o DialOptions) (*Dialog, error) {
 	var to sip.Uri
-	if err := sip.ParseUri(siptx.Clean(o.To), &to); err != nil || to.Host == "" && to.Raw() == "" || strings.ContainsAny(o.To, " <>\"") {
+	err := sip.ParseUri(safeURI(o.To), &to)
+	if err != nil || to.Host == "" && to.Raw() == "" || to.Port < 0 || to.Port > 65535 {
 		return nil, cause.Cause{Code: cause.NotFound, Text: "the number or address to call cannot be understood", Err: err}
 	}
 	acc := u.account(o.Account)
@@ -57,11 +59,11 @@ func (u *UA) Dial(ctx context.Context, o DialOptions) (*Dialog, error) {
 	case acc != nil && !acc.mayCall():
 		return nil, cause.Cause{Code: cause.Unavailable, Text: "the SIP account " + acc.opt.ID + " is not registered"}
 	}
-	from := siptx.Clean(o.From)
+	from := safeURI(o.From)
 	if acc != nil {
 		from = acc.aor()
 	}
-	if from == "" || strings.ContainsAny(from, "<>\" ") {
+	if from == "" {
 		from = "sip:jigasi@anonymous.invalid"
 	}
 	name := siptx.Clean(o.Name)
@@ -98,11 +100,28 @@ func (u *UA) Dial(ctx context.Context, o DialOptions) (*Dialog, error) {
 	return d, nil
 }
 
+// safeURI gives a URI that can stand between brackets in a header: bytes outside ASCII are escaped, and
+// what holds anything else that does not belong there is none (T23).
+func safeURI(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c <= ' ', c == 0x7f, strings.IndexByte("<>\"\\^`{|}", c) >= 0:
+			return ""
+		case c > 0x7f:
+			fmt.Fprintf(&b, "%%%02X", c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
 // MediaIP is the address of ours that a call to a URI should name for its media, before it is dialled.
 // It blocks on name servers; without a way it is the zero Addr.
 func (u *UA) MediaIP(ctx context.Context, accountID, to string) netip.Addr {
 	var uri sip.Uri
-	if sip.ParseUri(siptx.Clean(to), &uri) != nil {
+	if sip.ParseUri(safeURI(to), &uri) != nil {
 		return netip.Addr{}
 	}
 	acc := u.account(accountID)

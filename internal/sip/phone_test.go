@@ -95,9 +95,13 @@ func newPhone(t *testing.T, a *air, at netip.AddrPort) *phone {
 	return p
 }
 
+// crlf ends lines as SIP does.
+func crlf(s string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\n", "\r\n")
+}
+
 func (p *phone) send(text string) {
-	text = strings.ReplaceAll(text, "\n", "\r\n")
-	if err := p.air.Send("udp", p.at, gateway, []byte(text)); err != nil {
+	if err := p.air.Send("udp", p.at, gateway, []byte(crlf(text))); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -119,7 +123,7 @@ func (p *phone) requestAs(method, fields, body string, seq int, branch string) s
 	if body != "" && !strings.Contains(fields, "Content-Type:") {
 		usual += "Content-Type: application/sdp\n"
 	}
-	p.send(fmt.Sprintf("%s sip:room@192.0.2.1 SIP/2.0\n%s%sContent-Length: %d\n\n%s", method, fields, usual, len(strings.ReplaceAll(body, "\n", "\r\n")), body))
+	p.send(fmt.Sprintf("%s sip:room@192.0.2.1 SIP/2.0\n%s%sContent-Length: %d\n\n%s", method, fields, usual, len(crlf(body)), body))
 	return branch
 }
 
@@ -203,7 +207,7 @@ func (p *phone) respond(req *gosip.Request, status int, fields, body string) {
 	if body != "" {
 		b.WriteString("Content-Type: application/sdp\n")
 	}
-	fmt.Fprintf(&b, "%sContent-Length: %d\n\n%s", fields, len(strings.ReplaceAll(body, "\n", "\r\n")), body)
+	fmt.Fprintf(&b, "%sContent-Length: %d\n\n%s", fields, len(crlf(body)), body)
 	p.send(b.String())
 }
 
