@@ -281,6 +281,11 @@ func (p *phone) ack(tag, body string) {
 	p.requestAs("ACK", "To: <sip:room@192.0.2.1>;tag="+tag+"\n", body, p.seq, fmt.Sprintf("z9hG4bKack%d", p.seq))
 }
 
+// ackRefusal acknowledges the refusal of the request that was sent last.
+func (p *phone) ackRefusal(tag string) {
+	p.requestAs("ACK", "To: <sip:room@192.0.2.1>;tag="+tag+"\n", "", p.seq, fmt.Sprintf("z9hG4bK%s%d", p.at.Addr(), p.seq))
+}
+
 // in sends a request inside the call.
 func (p *phone) in(method, tag, fields, body string) {
 	p.request(method, "To: <sip:room@192.0.2.1>;tag="+tag+"\n"+fields, body)

@@ -235,7 +235,10 @@ func (h head) firstLine() (string, error) {
 		if !ok || status < 100 || len(parts[1]) != 3 {
 			return "", bad("a status that is none")
 		}
-		return strings.TrimRight(strings.Join(parts, " "), " ") + " ", nil
+		if len(parts) == 2 {
+			parts = append(parts, "") // a sender who left out even the space
+		}
+		return strings.Join(parts, " "), nil
 	}
 	if len(parts) != 3 || !isToken(parts[0]) || len(parts[0]) > 64 {
 		return "", bad("the request line has not three parts")
