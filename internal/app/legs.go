@@ -38,7 +38,7 @@ func (a *App) sit(_ context.Context, p exchange.Place) exchange.Seat {
 		co.Presence.Initiator = append(co.Presence.Initiator, meetxml.Header{Name: h.Name, Value: h.Value})
 	}
 	return meetleg.Join(meetleg.Options{
-		Conference: co, Hub: a.hub, Opus: opusOptions(cfg), Outgoing: p.Outgoing, Log: p.Log,
+		Conference: co, Hub: a.hub, Opus: opusOptions(cfg), Outgoing: p.Outgoing, Gate: cfg.Media.Opus.DTX, Log: p.Log,
 		Bridge: bridge.Options{
 			PortMin: uint16(cfg.Media.MinPort), PortMax: uint16(cfg.Media.MaxPort), PublicIP: a.publicIP, Loopback: a.opt.Loopback, Relays: relays(cfg),
 		},
@@ -69,7 +69,7 @@ func relays(cfg *config.Config) []bridge.Relay {
 }
 
 func opusOptions(cfg *config.Config) codec.OpusOptions {
-	o := codec.OpusOptions{Bitrate: cfg.Media.Opus.Bitrate * 1000, DTX: cfg.Media.Opus.DTX}
+	o := codec.OpusOptions{Bitrate: cfg.Media.Opus.Bitrate * 1000}
 	if cfg.Media.Opus.Complexity > 0 {
 		o.Complexity = cfg.Media.Opus.Complexity
 	}

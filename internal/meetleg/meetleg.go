@@ -35,6 +35,7 @@ type Options struct {
 	Hub        *room.Hub
 	Opus       codec.OpusOptions // towards the bridge; Rate follows the phone
 	Outgoing   bool              // the status texts of the phone's dialling are shown
+	Gate       bool              // encode nothing in silence; the encoder's own DTX takes tones for noise
 	Log        *slog.Logger
 }
 
@@ -75,7 +76,7 @@ func Join(o Options) *Leg {
 	l.ear = o.Hub.Join(o.Conference.Room.String(), func(key rune, ms int) {
 		l.post(func() { l.tell(leg.Event{Signal: leg.Digit{Key: key, Duration: ms}}) })
 	})
-	l.voice = newVoice(o.Opus, l.ssrc)
+	l.voice = newVoice(o.Opus, l.ssrc, o.Gate)
 	o.Conference.Log = l.log
 	l.session = conference.Join(o.Conference)
 	go l.run()

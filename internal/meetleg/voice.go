@@ -26,6 +26,7 @@ type voice struct {
 	opt   codec.OpusOptions
 	conn  atomic.Pointer[bridge.Conn]
 	muted atomic.Bool
+	gate  bool
 
 	mu     sync.Mutex
 	h      rtpx.Header
@@ -40,8 +41,8 @@ type voice struct {
 	stats  rtpx.Sender
 }
 
-func newVoice(o codec.OpusOptions, ssrc uint32) *voice {
-	v := &voice{opt: o, base: rand.Uint32()}
+func newVoice(o codec.OpusOptions, ssrc uint32, gate bool) *voice {
+	v := &voice{opt: o, base: rand.Uint32(), gate: gate}
 	v.h = rtpx.Header{SSRC: ssrc, Seq: uint16(rand.Uint32()), HasLevel: true}
 	v.stats = rtpx.Sender{SSRC: ssrc, Clock: media.Full}
 	return v
@@ -123,7 +124,7 @@ func (v *voice) gated(now time.Time) bool {
 		v.loud = now
 		return false
 	}
-	return now.Sub(v.loud) > gateAfter && now.Sub(v.sentAt) < gateEvery
+	return v.gate && now.Sub(v.loud) > gateAfter && now.Sub(v.sentAt) < gateEvery
 }
 
 func (v *voice) encode(c *media.Chunk) int {

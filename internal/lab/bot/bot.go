@@ -62,6 +62,8 @@ type ear struct {
 	last  time.Time
 	gap   time.Duration // longest pause between packets
 	count int
+	seq   uint16
+	lost  int
 }
 
 // Join enters the room.
@@ -313,6 +315,10 @@ func (b *Bot) heard(h *rtp.Header, payload []byte) {
 		e = &ear{dec: dec, first: now, last: now}
 		b.ears[h.SSRC] = e
 	}
+	if d := h.SequenceNumber - e.seq; e.count > 0 && d > 1 && d < 1000 {
+		e.lost += int(d) - 1
+	}
+	e.seq = h.SequenceNumber
 	e.gap = max(e.gap, now.Sub(e.last))
 	e.last = now
 	e.count++
@@ -334,6 +340,7 @@ type Voice struct {
 	Gap     time.Duration // longest pause between packets
 	Since   time.Duration // since the last packet
 	pcm     []int16
+	lost    int
 }
 
 // Tone is the level of a frequency over the last second, in dBov.
@@ -358,7 +365,7 @@ func (b *Bot) Hears() map[string]Voice {
 		if owner == "" {
 			owner = "?"
 		}
-		out[owner] = Voice{Owner: owner, Packets: e.count, Gap: e.gap, Since: time.Since(e.last), pcm: append([]int16(nil), e.pcm...)}
+		out[owner] = Voice{Owner: owner, Packets: e.count, Gap: e.gap, Since: time.Since(e.last), lost: e.lost, pcm: append([]int16(nil), e.pcm...)}
 	}
 	return out
 }
@@ -369,3 +376,9 @@ func (b *Bot) Forget() {
 	defer b.mu.Unlock()
 	b.ears = map[uint32]*ear{}
 }
+
+// Level is the loudness of the last 100 ms, in -dBov.
+func (v Voice) Level() uint8 { return audio.Level(v.pcm[max(0, len(v.pcm)-4800):]) }
+
+// Lost is how many packets are missing among those that came.
+func (v Voice) Lost() int { return v.lost }

@@ -1,0 +1,5 @@
+package main
+
+import "jigasi/internal/demo"
+
+var runDemo = demo.Run

@@ -1,0 +1,200 @@
+package app_test
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"jigasi/internal/cause"
+	"jigasi/internal/config"
+	"jigasi/internal/control"
+	"jigasi/internal/lab"
+	"jigasi/internal/rtpport"
+	"jigasi/internal/sdp"
+	"jigasi/internal/sip"
+	"jigasi/internal/stanza"
+)
+
+// withBrewery configures a login in the lab's brewery.
+func withBrewery(cfg *config.Config) {
+	x := cfg.XMPP
+	x.User, x.Password = "jigasi@auth."+lab.Domain, "secret"
+	x.Domain = lab.Domain
+	cfg.Breweries = []config.Brewery{{ID: "one", Room: lab.Brewery, XMPP: x}}
+}
+
+// phones answers calls with a status, or picks up where it is 200.
+func phones(t *testing.T, m *meeting, status int) (uri string, answered chan *caller, ua *sip.UA) {
+	t.Helper()
+	answered = make(chan *caller, 10)
+	ua = sip.New(sip.Options{Listen: []sip.Listener{{Network: "udp", Addr: "127.0.0.1:0"}}, Open: true, Incoming: func(d *sip.Dialog) {
+		d.Ring()
+		if status != 200 {
+			time.Sleep(50 * time.Millisecond)
+			d.Reject(cause.Cause{Code: cause.FromSIPStatus(status), Status: status})
+			return
+		}
+		c := &caller{d: d, ear: &ear{hz: 440}}
+		loop := netip.MustParseAddr("127.0.0.1")
+		var err error
+		if c.port, err = rtpport.Open(rtpport.Options{Pool: m.pool, Clock: m.clock, LocalIP: loop}); err != nil {
+			t.Error(err)
+			return
+		}
+		t.Cleanup(c.port.Close)
+		offer, err := sdp.Parse(d.SDP())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		answer, r, err := sdp.Answer(offer, sdp.Local{Addr: netip.AddrPortFrom(loop, c.port.LocalPort()), Codecs: sdp.Codecs("PCMA")})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if err := c.port.Start(r); err != nil {
+			t.Error(err)
+			return
+		}
+		c.port.Connect(c.ear)
+		d.Answer(answer)
+		answered <- c
+		for range d.Events() { //nolint:revive // drained: the test looks at the sound
+		}
+	}})
+	if err := ua.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ua.Close(t.Context()) })
+	return "sip:phone@" + ua.Local()[0].String(), answered, ua
+}
+
+func joined(m *meeting) func() bool {
+	return func() bool {
+		for _, s := range m.app.Breweries() {
+			if s.State != control.Joined {
+				return false
+			}
+		}
+		return len(m.Focus.Gateways()) == 1
+	}
+}
+
+func TestDialOut(t *testing.T) {
+	m := start(t, lab.Options{}, withBrewery)
+	uri, answered, _ := phones(t, m, 200)
+	b := m.Join("alpha", 620)
+	m.Join("alpha", 880)
+	eventually(t, 5*time.Second, "the focus sees the gateway", joined(m))
+	res := m.Focus.Dial("alpha@"+m.XMPP.MUC(), uri, "X-Custom", "1")
+	if res == nil || res.Get("type") != "result" {
+		t.Fatalf("dial: %v", res)
+	}
+	ref := res.Kid("urn:xmpp:rayo:1", "ref").Get("uri")
+	occupant := stanza.ParseJID(strings.TrimPrefix(ref, "xmpp:"))
+	if occupant.Local != "alpha" || occupant.Resource == "" {
+		t.Errorf("ref %q is not the occupant", ref)
+	}
+	p := <-answered
+	if p.d.Header("X-Custom") != "1" || p.d.Header("Jitsi-Conference-Room") != "alpha@"+m.XMPP.MUC() {
+		t.Errorf("the INVITE has X-Custom %q and room %q", p.d.Header("X-Custom"), p.d.Header("Jitsi-Conference-Room"))
+	}
+	eventually(t, 5*time.Second, "they hear each other", func() bool { return hears(b, 440)() && p.tone(620) > -26 })
+	eventually(t, time.Second, "the room reads Connected", func() bool {
+		pr := b.Sees(occupant.Resource)
+		return pr != nil && pr.Kid("", "status").Text == "Connected"
+	})
+	p.d.Hangup(cause.Cause{Code: cause.Normal})
+	eventually(t, 4*time.Second, "the phone leaves the room", func() bool { return len(m.app.Calls()) == 0 && b.Sees(occupant.Resource) == nil })
+}
+
+func TestDialOutBusyIsShown(t *testing.T) {
+	m := start(t, lab.Options{}, withBrewery)
+	uri, _, _ := phones(t, m, 486)
+	b := m.Join("alpha", 620)
+	m.Join("alpha", 880)
+	eventually(t, 5*time.Second, "the focus sees the gateway", joined(m))
+	res := m.Focus.Dial("alpha@"+m.XMPP.MUC(), uri)
+	if res == nil || res.Get("type") != "result" {
+		t.Fatalf("dial: %v", res)
+	}
+	nick := stanza.ParseJID(strings.TrimPrefix(res.Kid("urn:xmpp:rayo:1", "ref").Get("uri"), "xmpp:")).Resource
+	eventually(t, 3*time.Second, "the room reads why", func() bool {
+		pr := b.Sees(nick)
+		return pr != nil && strings.Contains(pr.Kid("", "status").Text, "Busy")
+	})
+	eventually(t, 7*time.Second, "the call ends after that", func() bool { return len(m.app.Calls()) == 0 })
+}
+
+// TestDialHangupWhileRinging: kicked while ringing is a CANCEL.
+func TestDialHangupWhileRinging(t *testing.T) {
+	m := start(t, lab.Options{}, withBrewery)
+	ended := make(chan cause.Code, 1)
+	ua := sip.New(sip.Options{Listen: []sip.Listener{{Network: "udp", Addr: "127.0.0.1:0"}}, Open: true, Incoming: func(d *sip.Dialog) {
+		d.Ring()
+		for e := range d.Events() {
+			if e.Kind == sip.Ended {
+				ended <- e.Cause.Code
+			}
+		}
+	}})
+	if err := ua.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ua.Close(t.Context()) })
+	b := m.Join("alpha", 620)
+	m.Join("alpha", 880)
+	eventually(t, 5*time.Second, "the focus sees the gateway", joined(m))
+	if res := m.Focus.Dial("alpha@"+m.XMPP.MUC(), "sip:x@"+ua.Local()[0].String()); res == nil || res.Get("type") != "result" {
+		t.Fatalf("dial: %v", res)
+	}
+	nick := m.nick(t)
+	eventually(t, 3*time.Second, "the room reads Ringing", func() bool {
+		pr := b.Sees(nick)
+		return pr != nil && pr.Kid("", "status").Text == "Ringing"
+	})
+	m.XMPP.Room("alpha").Kick(nick, "enough", false)
+	select {
+	case c := <-ended:
+		if c != cause.Cancelled {
+			t.Errorf("the phone's call ended with %v", c)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("the phone rings on")
+	}
+}
+
+// TestT01_OnlyTheFocusDials: the same request from somebody else is refused, and nobody is called.
+func TestT01_OnlyTheFocusDials(t *testing.T) {
+	m := start(t, lab.Options{}, withBrewery)
+	uri, answered, _ := phones(t, m, 200)
+	eventually(t, 5*time.Second, "the focus sees the gateway", joined(m))
+	gateway := m.Focus.Gateways()[0]
+	real := ""
+	for _, s := range m.app.Breweries() {
+		real = s.JID.String()
+	}
+	dial := func() *stanza.Elem {
+		return stanza.New("urn:xmpp:rayo:1", "dial", "to", uri).Add(stanza.New("", "header", "name", "JvbRoomName", "value", "alpha@"+m.XMPP.MUC()))
+	}
+	// Guests: outside of the brewery, and in it under another nick.
+	m.XMPP.Attach("guest@"+lab.Domain+"/x", func(*stanza.Elem) {})
+	m.XMPP.Attach("focus@auth."+lab.Domain+"/other", func(*stanza.Elem) {})
+	m.XMPP.Send("guest@"+lab.Domain+"/x", stanza.New("jabber:client", "presence", "to", lab.Brewery+"/guest").Add(stanza.New("http://jabber.org/protocol/muc", "x")))
+	for _, to := range []string{real, gateway.Get("from")} {
+		for _, from := range []string{"guest@" + lab.Domain + "/x", "focus@auth." + lab.Domain + "/other"} {
+			m.XMPP.Send(from, stanza.New("jabber:client", "iq", "type", "set", "id", m.XMPP.ID(), "to", to).Add(dial()))
+			m.XMPP.Send(from, stanza.New("jabber:client", "message", "to", to).Add(dial()))
+			m.XMPP.Send(from, stanza.New("jabber:client", "iq", "type", "result", "id", m.XMPP.ID(), "to", to).Add(dial()))
+		}
+	}
+	select {
+	case <-answered:
+		t.Fatal("a stranger made the gateway dial")
+	case <-time.After(500 * time.Millisecond):
+	}
+	if n := m.app.Exchange().Stats().Outgoing; n != 0 {
+		t.Errorf("%d calls were tried", n)
+	}
+}

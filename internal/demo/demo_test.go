@@ -1,0 +1,56 @@
+package demo
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"jigasi/internal/audio"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestDemoSucceedsAndWritesItsFiles(t *testing.T) {
+	var out, errs bytes.Buffer
+	dir := t.TempDir()
+	if status := Run([]string{"--for", "2500ms", "--out", dir}, &out, &errs, os.Getenv); status != 0 {
+		t.Fatalf("status %d\n%s%s", status, out.String(), errs.String())
+	}
+	for _, want := range []string{"INVITE sent", "180", "conference requested", "room joined", "session offered", "media connected", "200 OK", "first sound from the phone", "first sound heard by the phone", "verdict: each hears exactly the others"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, "call.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r report
+	if err := json.Unmarshal(raw, &r); err != nil || !r.Good || len(r.Hearing) != 9 || r.Phone.Packets < 50 || r.Room.Packets < 50 {
+		t.Errorf("call.json: %v, %+v", err, r)
+	}
+	for name, hz := range map[string]float64{"phone-heard.wav": annaTone, "room-heard.wav": phoneTone} {
+		f, err := os.Open(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pcm, rate, err := audio.ReadWAV(f)
+		f.Close()
+		if err != nil || audio.Goertzel(pcm[len(pcm)/2:], hz, rate) < -30 {
+			t.Errorf("%s: %d samples at %d Hz, %v", name, len(pcm), rate, err)
+		}
+	}
+}
+
+func TestDemoFailsWithoutABridge(t *testing.T) {
+	var out, errs bytes.Buffer
+	if status := run(t.Context(), options{length: time.Second, noBridge: true}, &out, &errs); status != 1 || !strings.Contains(out.String(), "not answered") {
+		t.Errorf("status %d\n%s%s", status, out.String(), errs.String())
+	}
+}
