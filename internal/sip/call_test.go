@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -58,7 +59,7 @@ func next(t *testing.T, d *sip.Dialog, kind sip.EventKind) sip.Event {
 }
 
 func TestCallInAndOut(t *testing.T) {
-	for _, network := range []string{"udp", "tcp"} {
+	for _, network := range []string{"udp", "tcp", "ws"} {
 		t.Run(network, func(t *testing.T) {
 			a, _, calls, to := pair(t, network)
 			out, err := a.Dial(t.Context(), sip.DialOptions{To: to, SDP: []byte(offer), Name: "Al \"ice\"", Headers: []sip.Header{
@@ -152,39 +153,52 @@ func TestEndsBeforeTheAnswer(t *testing.T) {
 	}
 }
 
+// Two user agents that change one call at the same moment both get their way.
 func TestGlareIsSolved(t *testing.T) {
-	a, _, calls, to := pair(t, "udp")
-	out, err := a.Dial(t.Context(), sip.DialOptions{To: to, SDP: []byte(offer)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	in := <-calls
-	in.Answer([]byte(offer))
-	next(t, out, sip.Answered)
-	next(t, in, sip.Confirmed)
-	done := make(chan error, 2)
-	for _, d := range []*sip.Dialog{in, out} {
-		go func() {
-			for e := range d.Events() {
-				if e.Kind == sip.Offer {
-					e.Reply(200, []byte(offer))
-				}
+	synctest.Test(t, func(t *testing.T) {
+		a := newAir()
+		defer a.close()
+		calls := make(chan *sip.Dialog, 1)
+		var uas [2]*sip.UA
+		for i, at := range []netip.AddrPort{gateway, phoneAt} {
+			uas[i] = sip.New(sip.Options{Wire: a, Listen: []sip.Listener{{Network: "udp", Addr: at.String()}}, Open: true, Incoming: func(d *sip.Dialog) { calls <- d }})
+			a.join(at, func(b []byte, network string, from netip.AddrPort) { uas[i].Receive(b, network, at, from) })
+			if err := uas[i].Start(); err != nil {
+				t.Fatal(err)
 			}
-		}()
-		d.Reinvite([]byte(offer), func(_ []byte, err error) { done <- err })
-	}
-	for range 2 {
-		select {
-		case err := <-done:
-			if err != nil {
+		}
+		out, err := uas[0].Dial(t.Context(), sip.DialOptions{To: "sip:x@" + phoneAt.String(), SDP: []byte(offer)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := <-calls
+		in.Answer([]byte(offer))
+		next(t, out, sip.Answered)
+		next(t, in, sip.Confirmed)
+		done := make(chan error, 2)
+		for _, d := range []*sip.Dialog{in, out} {
+			go func() {
+				for e := range d.Events() {
+					if e.Kind == sip.Offer {
+						e.Reply(200, []byte(offer))
+					}
+				}
+			}()
+			d.Reinvite([]byte(offer), func(_ []byte, err error) { done <- err })
+		}
+		for range 2 {
+			if err := <-done; err != nil {
 				t.Error(err)
 			}
-		case <-time.After(8 * time.Second):
-			t.Fatal("glare is not solved")
 		}
-	}
-	out.Hangup(cause.Cause{Code: cause.Normal})
-	time.Sleep(100 * time.Millisecond)
+		out.Hangup(cause.Cause{Code: cause.Normal})
+		time.Sleep(time.Minute)
+		ctx, cancel := contextFor(time.Second)
+		defer cancel()
+		for _, ua := range uas {
+			_ = ua.Close(ctx)
+		}
+	})
 }
 
 func TestDialNowhere(t *testing.T) {
