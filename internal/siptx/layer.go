@@ -34,7 +34,7 @@ const (
 
 // Limits of the wire. Zero values are those of reliability 3.3.
 type Limits struct {
-	Transactions int           // open server transactions; 2000
+	Transactions int           // server transactions without a final answer; 2000
 	Connections  int           // accepted; 1000
 	PerIP        int           // accepted from one stranger's address; 10
 	First        time.Duration // until the first whole message of a connection; 5 s
@@ -93,6 +93,7 @@ type Layer struct {
 	mu        sync.Mutex
 	clients   map[string]*Client
 	servers   map[string]*Server
+	pending   int // of servers: without a final answer
 	strangers int // of servers
 	closed    bool
 }
@@ -256,11 +257,16 @@ func (l *Layer) admit(req *sip.Request, f Flow) bool {
 	return ok
 }
 
+// maxAnswered is how many server transactions that are answered are kept for
+// retransmissions, as a multiple of those that are not: 500 calls a second make 32 000.
+const maxAnswered = 20
+
 // open makes a server transaction and hands the request up.
 func (l *Layer) open(key string, req *sip.Request, f Flow, stranger bool) {
-	tx := &Server{layer: l, key: key, Req: req, flow: f, invite: req.Method == sip.INVITE, Tag: Token(), stranger: stranger}
+	tx := &Server{layer: l, key: key, req: req, flow: f, invite: req.Method == sip.INVITE, Tag: Token(), stranger: stranger}
 	l.mu.Lock()
-	full := len(l.servers) >= l.opt.Limits.Transactions || stranger && l.strangers >= l.opt.Limits.Transactions/2
+	limit := l.opt.Limits.Transactions
+	full := l.pending >= limit || len(l.servers) >= maxAnswered*limit || stranger && (l.pending >= limit/2 || l.strangers >= limit)
 	switch {
 	case l.servers[key] != nil || l.closed: // the same request over two sockets
 		l.mu.Unlock()
@@ -274,6 +280,7 @@ func (l *Layer) open(key string, req *sip.Request, f Flow, stranger bool) {
 		return
 	}
 	l.servers[key] = tx
+	l.pending++
 	if stranger {
 		l.strangers++
 	}

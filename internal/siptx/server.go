@@ -12,7 +12,6 @@ import (
 // A Server is a server transaction (RFC 3261, 17.2; RFC 6026). Its methods are
 // safe for concurrent use.
 type Server struct {
-	Req *sip.Request
 	Tag string // for the To of responses outside a dialog
 
 	layer    *Layer
@@ -22,8 +21,9 @@ type Server struct {
 	stranger bool
 
 	mu        sync.Mutex
-	last      []byte // latest response
-	final     int    // its status if final
+	req       *sip.Request // nil after the final response: what is kept for 32 s should be small
+	last      []byte       // latest response
+	final     int          // its status if final
 	ackSeen   bool
 	gone      bool
 	cancelled bool
@@ -66,8 +66,10 @@ func (tx *Server) begin() {
 // OnCancel sets what a CANCEL brings about; at once if it has come already.
 func (tx *Server) OnCancel(f func()) {
 	tx.mu.Lock()
-	tx.onCancel = f
 	now := tx.cancelled
+	if tx.final == 0 {
+		tx.onCancel = f
+	}
 	tx.mu.Unlock()
 	if now {
 		f()
@@ -98,6 +100,10 @@ func (tx *Server) Respond(res *sip.Response) {
 		return
 	}
 	tx.final = res.StatusCode
+	tx.req, tx.onCancel = nil, nil
+	tx.layer.mu.Lock()
+	tx.layer.pending--
+	tx.layer.mu.Unlock()
 	if tx.expire != nil {
 		tx.expire.Stop()
 	}
@@ -116,7 +122,14 @@ func (tx *Server) Respond(res *sip.Response) {
 }
 
 // Status responds with nothing but a status.
-func (tx *Server) Status(code int) { tx.Respond(Respond(tx.Req, code, tx.Tag)) }
+func (tx *Server) Status(code int) {
+	tx.mu.Lock()
+	req := tx.req
+	tx.mu.Unlock()
+	if req != nil {
+		tx.Respond(Respond(req, code, tx.Tag))
+	}
+}
 
 // again is timer G.
 func (tx *Server) again() {
@@ -183,6 +196,9 @@ func (tx *Server) remove() {
 	l := tx.layer
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if tx.final == 0 {
+		l.pending--
+	}
 	if l.servers[tx.key] == tx {
 		delete(l.servers, tx.key)
 		if tx.stranger {

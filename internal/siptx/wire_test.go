@@ -380,6 +380,13 @@ func TestTooManyTransactions(t *testing.T) {
 	for i := range 15 {
 		h.Receive(message("INFO sip:a@here SIP/2.0", fmt.Sprint(Magic, "x", i)), "udp", here, there)
 	}
+	for range 10 {
+		(<-h.asked).Status(200)
+	}
+	h.Receive(message("INFO sip:a@here SIP/2.0", Magic+"y"), "udp", here, there)
+	if len(h.asked) != 1 {
+		t.Error("answered transactions count as open")
+	}
 	if got := strings.Join(h.firsts(), " "); strings.Count(got, "503") != 5 || h.Stats().Busy.Load() != 5 || !strings.Contains(h.sent[0], "Retry-After: 5") {
 		t.Errorf("sent %s", got)
 	}
