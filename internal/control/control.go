@@ -103,6 +103,8 @@ type Brewery struct {
 	waiting  atomic.Int64 // dials not answered yet
 	running  sync.WaitGroup
 
+	strangers xlog.Sometimes
+
 	mu     sync.Mutex
 	status Status
 	calls  map[string]exchange.Dialled // dialled by this brewery, by id

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"time"
 
 	"jigasi/internal/cause"
 	"jigasi/internal/exchange"
@@ -34,8 +35,20 @@ func (s *session) request(iq *stanza.Elem) {
 
 func (s *session) refuse(iq *stanza.Elem, log *slog.Logger, why reason, typ, condition, text string) {
 	s.b.counts[why].Add(1)
-	log.Warn("dial refused", xlog.Cause, why.String(), "why", text)
+	if why == forbidden || why == forged || why == notRequest {
+		s.b.stranger(log, why)
+	} else {
+		log.Warn("dial refused", xlog.Cause, why.String(), "why", text)
+	}
 	_ = s.conn.ReplyError(iq, typ, condition, text) // a connection that fails ends the session by Done
+}
+
+// stranger logs an attempt by somebody who may not dial, and who can make as many
+// as he likes: once a second, with the number of those between.
+func (b *Brewery) stranger(log *slog.Logger, why reason) {
+	b.strangers.Do(time.Now(), func(more int64) {
+		log.Warn("dial refused", xlog.Cause, why.String(), "more", more)
+	})
 }
 
 // dial checks what can be checked at once and leaves the rest to a goroutine: the

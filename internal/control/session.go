@@ -85,7 +85,7 @@ func (s *session) take(e *stanza.Elem) bool {
 		}
 	} else if smuggled(e) {
 		s.b.counts[notRequest].Add(1)
-		s.b.o.Log.Warn("dial refused: not a request", xlog.From, e.Get("from"))
+		s.b.stranger(s.b.o.Log.With(xlog.From, e.Get("from")), notRequest)
 		return true
 	} else if !e.Is("", "presence") || !stanza.ParseJID(e.Get("from")).Bare().Equal(s.b.o.Room) {
 		return true // chat and the like
