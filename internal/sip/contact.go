@@ -39,9 +39,9 @@ func (u *UA) advertised(f siptx.Flow, acc *account) netip.AddrPort {
 func (u *UA) advertise(local, remote netip.AddrPort, network string, acc *account) netip.AddrPort {
 	port := local.Port()
 	if network != "udp" { // the port of a connection that we opened takes no calls
-		for i, l := range u.opt.Listen {
-			if l.Network == network && i < len(u.local) {
-				port = u.local[i].Port()
+		for i, l := range u.Local() {
+			if u.opt.Listen[i].Network == network {
+				port = l.Port()
 			}
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -69,9 +70,9 @@ type UA struct {
 	opt   Options
 	log   *slog.Logger
 	layer *siptx.Layer
-	local []netip.AddrPort // set by Start
 
 	mu       sync.Mutex
+	local    []netip.AddrPort
 	dialogs  map[dialogKey]*Dialog
 	invites  map[string]string // Call-ID, From tag and CSeq -> branch, to find merged requests
 	closed   bool
@@ -121,7 +122,9 @@ func (u *UA) Start() error {
 			u.layer.Close()
 			return err
 		}
+		u.mu.Lock()
 		u.local = append(u.local, addr)
+		u.mu.Unlock()
 		u.log.Info("listening for calls", "transport", l.Network, "addr", addr.String())
 	}
 	for _, a := range u.accounts {
@@ -131,7 +134,11 @@ func (u *UA) Start() error {
 }
 
 // Local gives the addresses of the listeners, in the order of Options.Listen.
-func (u *UA) Local() []netip.AddrPort { return u.local }
+func (u *UA) Local() []netip.AddrPort {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Clone(u.local)
+}
 
 // Stats gives the counters.
 func (u *UA) Stats() *Stats { return u.layer.Stats() }
