@@ -247,86 +247,88 @@ func TestT13_ChallengedWithoutEnd(t *testing.T) {
 
 // T19: nobody but the account's own server, for its own realm, in a call of ours, is told a proof.
 func TestT19_NoDigestLeak(t *testing.T) {
-	rogue := strings.ReplaceAll(challenge, "n1", "rogue")
-	unproved := func(s *scene, reqs ...*gosip.Request) {
-		s.Helper()
-		for _, req := range reqs {
-			if siptx.Value(req, "Authorization") != "" || siptx.Value(req, "Proxy-Authorization") != "" {
-				s.Errorf("a proof was given away:\n%s", req)
-			}
-		}
-	}
 	account := desk
 	account.CallUnregistered = true
-	trunk := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
-	o := sip.Options{Accounts: []sip.Account{account}, Trunks: trunk}
-	t.Run("after a redirect", func(t *testing.T) {
-		play(t, o, func(s *scene) {
-			s.register("")
-			other := newPhone(t, s.air, otherAt)
-			d, invite := s.dial(sip.DialOptions{To: "sip:123@192.0.2.2"})
-			s.phone.respond(invite, 302, "Contact: <sip:x@192.0.2.3>\n", "")
-			s.phone.method("ACK")
-			second := other.method("INVITE")
-			other.respond(second, 401, rogue, "")
-			unproved(s, second, other.method("ACK"))
-			other.quiet()
-			wait(t, d, sip.Ended)
+	o := sip.Options{Accounts: []sip.Account{account}, Trunks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
+	for name, f := range map[string]func(*scene){
+		"after a redirect": leakRedirect, "another realm": leakRealm, "no nonce": leakNonce,
+		"in a call of the peer": leakInbound, "where the call was routed to": leakRoute,
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, o, func(s *scene) {
+				s.register("")
+				f(s)
+			})
 		})
-	})
-	t.Run("another realm", func(t *testing.T) {
-		play(t, o, func(s *scene) {
-			s.register("")
-			d, invite := s.dial(sip.DialOptions{To: "sip:123@192.0.2.2"})
-			s.phone.respond(invite, 401, strings.ReplaceAll(rogue, "pbx", "evil"), "")
-			s.phone.method("ACK")
-			s.phone.quiet()
-			wait(t, d, sip.Ended)
-		})
-	})
-	t.Run("no nonce", func(t *testing.T) {
-		play(t, o, func(s *scene) {
-			s.register("")
-			d, invite := s.dial(sip.DialOptions{To: "sip:123@192.0.2.2"})
-			s.phone.respond(invite, 407, "Proxy-Authenticate: Digest realm=\"pbx\", nonce=\"\"\n", "")
-			s.phone.method("ACK")
-			s.phone.quiet()
-			wait(t, d, sip.Ended)
-		})
-	})
-	t.Run("in a call of the peer", func(t *testing.T) {
-		play(t, o, func(s *scene) {
-			s.register("")
-			d, _ := s.up("")
-			d.Reinvite([]byte(offer), func([]byte, error) {})
-			invite := s.phone.method("INVITE")
-			s.phone.respond(invite, 401, rogue, "")
-			unproved(s, invite, s.phone.method("ACK"))
-			d.Info("a/b", []byte("x"), nil)
-			info := s.phone.method("INFO")
-			s.phone.respond(info, 407, strings.Replace(rogue, "WWW", "Proxy", 1), "")
-			d.Hangup(cause.Cause{})
-			bye := s.phone.method("BYE")
-			s.phone.respond(bye, 401, rogue, "")
-			unproved(s, info, bye)
-			s.phone.quiet()
-			wait(t, d, sip.Ended)
-		})
-	})
-	t.Run("where the call was routed to", func(t *testing.T) {
-		play(t, o, func(s *scene) {
-			s.register("")
-			other := newPhone(t, s.air, otherAt)
-			d, invite := s.dial(sip.DialOptions{To: "sip:123@192.0.2.2"})
-			s.phone.respond(invite, 200, "Record-Route: <sip:192.0.2.3;lr>\n", offer)
-			unproved(s, other.method("ACK"))
-			wait(t, d, sip.Answered)
-			d.Hangup(cause.Cause{})
-			bye := other.method("BYE")
-			other.respond(bye, 401, rogue, "")
-			unproved(s, bye)
-			other.quiet()
-			wait(t, d, sip.Ended)
-		})
-	})
+	}
+}
+
+var rogue = strings.ReplaceAll(challenge, "n1", "rogue")
+
+func (s *scene) unproved(reqs ...*gosip.Request) {
+	s.Helper()
+	for _, req := range reqs {
+		if siptx.Value(req, "Authorization") != "" || siptx.Value(req, "Proxy-Authorization") != "" {
+			s.Errorf("a proof was given away:\n%s", req)
+		}
+	}
+}
+
+func leakRedirect(s *scene) {
+	other := newPhone(s.T, s.air, otherAt)
+	d, invite := s.dial(sip.DialOptions{To: "sip:123@192.0.2.2"})
+	s.phone.respond(invite, 302, "Contact: <sip:x@192.0.2.3>\n", "")
+	s.phone.method("ACK")
+	second := other.method("INVITE")
+	other.respond(second, 401, rogue, "")
+	s.unproved(second, other.method("ACK"))
+	other.quiet()
+	wait(s.T, d, sip.Ended)
+}
+
+func leakRealm(s *scene) {
+	d, invite := s.dial(sip.DialOptions{To: "sip:123@192.0.2.2"})
+	s.phone.respond(invite, 401, strings.ReplaceAll(rogue, "pbx", "evil"), "")
+	s.phone.method("ACK")
+	s.phone.quiet()
+	wait(s.T, d, sip.Ended)
+}
+
+func leakNonce(s *scene) {
+	d, invite := s.dial(sip.DialOptions{To: "sip:123@192.0.2.2"})
+	s.phone.respond(invite, 407, "Proxy-Authenticate: Digest realm=\"pbx\", nonce=\"\"\n", "")
+	s.phone.method("ACK")
+	s.phone.quiet()
+	wait(s.T, d, sip.Ended)
+}
+
+func leakInbound(s *scene) {
+	d, _ := s.up("")
+	d.Reinvite([]byte(offer), func([]byte, error) {})
+	invite := s.phone.method("INVITE")
+	s.phone.respond(invite, 401, rogue, "")
+	s.unproved(invite, s.phone.method("ACK"))
+	d.Info("a/b", []byte("x"), nil)
+	info := s.phone.method("INFO")
+	s.phone.respond(info, 407, strings.Replace(rogue, "WWW", "Proxy", 1), "")
+	d.Hangup(cause.Cause{})
+	bye := s.phone.method("BYE")
+	s.phone.respond(bye, 401, rogue, "")
+	s.unproved(info, bye)
+	s.phone.quiet()
+	wait(s.T, d, sip.Ended)
+}
+
+func leakRoute(s *scene) {
+	other := newPhone(s.T, s.air, otherAt)
+	d, invite := s.dial(sip.DialOptions{To: "sip:123@192.0.2.2"})
+	s.phone.respond(invite, 200, "Record-Route: <sip:192.0.2.3;lr>\n", offer)
+	s.unproved(other.method("ACK"))
+	wait(s.T, d, sip.Answered)
+	d.Hangup(cause.Cause{})
+	bye := other.method("BYE")
+	other.respond(bye, 401, rogue, "")
+	s.unproved(bye)
+	other.quiet()
+	wait(s.T, d, sip.Ended)
 }

@@ -100,82 +100,77 @@ func TestT20_OurBYEIsNeverAnswered(t *testing.T) {
 	})
 }
 
-func TestCancelAtEveryMoment(t *testing.T) {
-	cancel := func(s *scene) { s.phone.requestAs("CANCEL", "", "", 1, "z9hG4bK192.0.2.21") }
-	t.Run("while ringing", func(t *testing.T) {
-		play(t, sip.Options{}, func(s *scene) {
-			s.phone.request("INVITE", "", offer)
-			s.phone.status(100)
-			d := <-s.calls
-			d.Ring()
-			ringing := s.phone.status(180)
-			cancel(s)
-			if ok := s.phone.status(200); siptx.Value(ok, "To") != siptx.Value(ringing, "To") {
-				t.Error("the answer to CANCEL has another tag")
-			}
-			s.phone.status(487)
-			s.phone.requestAs("ACK", "To: "+siptx.Value(ringing, "To")+"\n", "", 1, "z9hG4bK192.0.2.21")
-			if e := wait(t, d, sip.Ended); e.Cause.Code != cause.Cancelled {
-				t.Errorf("ended with %v", e.Cause)
-			}
-			d.Answer([]byte(offer)) // too late
-			s.phone.quiet()
-			s.empty()
-		})
+// cancels sends the CANCEL of the phone's first INVITE.
+func (s *scene) cancels() { s.phone.requestAs("CANCEL", "", "", 1, "z9hG4bK192.0.2.21") }
+
+func TestCancelWhileRinging(t *testing.T) {
+	play(t, sip.Options{}, func(s *scene) {
+		s.phone.request("INVITE", "", offer)
+		s.phone.status(100)
+		d := <-s.calls
+		d.Ring()
+		ringing := s.phone.status(180)
+		s.cancels()
+		if ok := s.phone.status(200); siptx.Value(ok, "To") != siptx.Value(ringing, "To") {
+			t.Error("the answer to CANCEL has another tag")
+		}
+		s.phone.status(487)
+		s.phone.requestAs("ACK", "To: "+siptx.Value(ringing, "To")+"\n", "", 1, "z9hG4bK192.0.2.21")
+		if e := wait(t, d, sip.Ended); e.Cause.Code != cause.Cancelled {
+			t.Errorf("ended with %v", e.Cause)
+		}
+		d.Answer([]byte(offer)) // too late
+		s.phone.quiet()
+		s.empty()
 	})
-	t.Run("together with the INVITE", func(t *testing.T) {
-		play(t, sip.Options{}, func(s *scene) {
-			s.phone.request("INVITE", "", offer)
-			cancel(s)
-			s.phone.status(100)
-			s.phone.status(200)
-			s.phone.status(487)
-			wait(t, <-s.calls, sip.Ended)
-			s.empty()
-		})
+}
+
+func TestCancelTogetherWithTheInvite(t *testing.T) {
+	play(t, sip.Options{}, func(s *scene) {
+		s.cancels() // of nothing
+		s.phone.status(481)
+		s.phone.request("INVITE", "", offer)
+		s.cancels()
+		s.phone.status(100)
+		s.phone.status(200)
+		s.phone.status(487)
+		wait(t, <-s.calls, sip.Ended)
+		s.empty()
 	})
-	t.Run("crossing our 200", func(t *testing.T) {
-		play(t, sip.Options{}, func(s *scene) {
-			s.phone.request("INVITE", "", offer)
-			s.phone.status(100)
-			d := <-s.calls
-			d.Answer([]byte(offer))
-			cancel(s)
-			ok := s.phone.status(200)
-			s.phone.status(200) // to the CANCEL, which has no effect
-			tag := siptx.Param(ok.To().Params, "tag")
-			s.phone.ack(tag, "")
-			wait(t, d, sip.Confirmed)
-			s.phone.in("BYE", tag, "", "")
-			s.phone.status(200)
-			wait(t, d, sip.Ended)
-			s.empty()
-		})
+}
+
+func TestCancelCrossesOur200(t *testing.T) {
+	play(t, sip.Options{}, func(s *scene) {
+		s.phone.request("INVITE", "", offer)
+		s.phone.status(100)
+		d := <-s.calls
+		d.Answer([]byte(offer))
+		s.cancels()
+		ok := s.phone.status(200)
+		s.phone.status(200) // to the CANCEL, which has no effect
+		tag := siptx.Param(ok.To().Params, "tag")
+		s.phone.ack(tag, "")
+		wait(t, d, sip.Confirmed)
+		s.phone.in("BYE", tag, "", "")
+		s.phone.status(200)
+		wait(t, d, sip.Ended)
+		s.empty()
 	})
-	t.Run("of nothing", func(t *testing.T) {
-		play(t, sip.Options{}, func(s *scene) {
-			cancel(s)
-			s.phone.status(481)
-			s.empty()
-		})
-	})
-	t.Run("of a re-INVITE", func(t *testing.T) {
-		play(t, sip.Options{}, func(s *scene) {
-			d, tag := s.up("")
-			s.phone.in("INVITE", tag, "", offer)
-			s.phone.status(100)
-			e := wait(t, d, sip.Offer)
-			s.phone.requestAs("CANCEL", "To: <sip:room@192.0.2.1>;tag="+tag+"\n", "", 2, "z9hG4bK192.0.2.22")
-			s.phone.status(200)
-			s.phone.status(487)
-			e.Reply(200, []byte(offer)) // too late
-			s.phone.in("OPTIONS", tag, "", "")
-			for m := s.phone.any(); !strings.Contains(show(m), "OPTIONS"); m = s.phone.any() {
-				if !strings.Contains(show(m), " 487 ") {
-					t.Errorf("there came\n%s", show(m))
-				}
-			}
-		})
+}
+
+func TestCancelOfAReinvite(t *testing.T) {
+	play(t, sip.Options{}, func(s *scene) {
+		d, tag := s.up("")
+		s.phone.in("INVITE", tag, "", offer)
+		s.phone.status(100)
+		e := wait(t, d, sip.Offer)
+		s.phone.requestAs("CANCEL", "To: <sip:room@192.0.2.1>;tag="+tag+"\n", "", 2, "z9hG4bK192.0.2.22")
+		s.phone.status(200)
+		s.phone.status(487)
+		e.Reply(200, []byte(offer)) // too late
+		s.phone.ackRefusal(tag)
+		s.phone.in("OPTIONS", tag, "", "")
+		s.phone.status(200)
 	})
 }
 
@@ -222,9 +217,6 @@ func TestWhatRequestsAreAnswered(t *testing.T) {
 					usual += tt.fields + "\n"
 				}
 				s.phone.send(tt.first + "\n" + usual + fmt.Sprintf("Content-Length: %d\n\n", len(tt.body)) + strings.ReplaceAll(tt.body, "\r\n", "\n"))
-				if tt.body == offer {
-					t.Helper()
-				}
 				res := s.phone.status(tt.want)
 				if !strings.Contains(show(res), tt.has) {
 					t.Errorf("no %q in\n%s", tt.has, show(res))
@@ -346,5 +338,23 @@ func TestPRACKWhereRequired(t *testing.T) {
 		}
 		wait(t, d, sip.Ended)
 		s.empty()
+	})
+}
+
+// A defect that one call meets ends that call and no other (T33).
+func TestT33_PanicCostsOneCall(t *testing.T) {
+	play(t, sip.Options{}, func(s *scene) {
+		d, _ := s.up("")
+		other, invite := s.dial(sip.DialOptions{})
+		d.Info("a/b", nil, func(int) { panic("on purpose") })
+		info := s.phone.method("INFO")
+		s.phone.respond(info, 200, "", "")
+		s.phone.method("BYE")
+		if e := wait(t, d, sip.Ended); e.Cause.Code != cause.Panic {
+			t.Errorf("ended with %v", e.Cause)
+		}
+		s.phone.respond(invite, 200, "", offer)
+		s.phone.method("ACK")
+		wait(t, other, sip.Answered)
 	})
 }

@@ -156,17 +156,9 @@ func TestEndsBeforeTheAnswer(t *testing.T) {
 // Two user agents that change one call at the same moment both get their way.
 func TestGlareIsSolved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAir()
-		defer a.close()
 		calls := make(chan *sip.Dialog, 1)
-		var uas [2]*sip.UA
-		for i, at := range []netip.AddrPort{gateway, phoneAt} {
-			uas[i] = sip.New(sip.Options{Wire: a, Listen: []sip.Listener{{Network: "udp", Addr: at.String()}}, Open: true, Incoming: func(d *sip.Dialog) { calls <- d }})
-			a.join(at, func(b []byte, network string, from netip.AddrPort) { uas[i].Receive(b, network, at, from) })
-			if err := uas[i].Start(); err != nil {
-				t.Fatal(err)
-			}
-		}
+		uas, end := both(t, newAir(), func(d *sip.Dialog) { calls <- d })
+		defer end()
 		out, err := uas[0].Dial(t.Context(), sip.DialOptions{To: "sip:x@" + phoneAt.String(), SDP: []byte(offer)})
 		if err != nil {
 			t.Fatal(err)
@@ -193,11 +185,6 @@ func TestGlareIsSolved(t *testing.T) {
 		}
 		out.Hangup(cause.Cause{Code: cause.Normal})
 		time.Sleep(time.Minute)
-		ctx, cancel := contextFor(time.Second)
-		defer cancel()
-		for _, ua := range uas {
-			_ = ua.Close(ctx)
-		}
 	})
 }
 

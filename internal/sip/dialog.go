@@ -81,8 +81,8 @@ func newDialog(u *UA, inbound bool, first *sip.Request, callID string) *Dialog {
 	return d
 }
 
-// begin makes the dialog known under its local tag and starts its goroutine.
-func (d *Dialog) begin() bool {
+// begin makes the dialog known under its local tag and starts its goroutine, and its owner's.
+func (d *Dialog) begin(owner func()) bool {
 	u := d.ua
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -91,6 +91,9 @@ func (d *Dialog) begin() bool {
 	}
 	u.dialogs[dialogKey{d.callID, d.localTag}] = d
 	u.wg.Go(d.run)
+	if owner != nil {
+		u.wg.Go(owner)
+	}
 	return true
 }
 

@@ -62,7 +62,7 @@ func (u *UA) invite(req *sip.Request, tx *siptx.Server) {
 	if !tx.Stranger() {
 		tx.Respond(siptx.Respond(req, 100, ""))
 	}
-	if !d.begin() {
+	if !d.begin(func() { u.incoming(d) }) {
 		u.mu.Lock()
 		delete(u.invites, mergeKey(req))
 		u.mu.Unlock()
@@ -70,7 +70,6 @@ func (u *UA) invite(req *sip.Request, tx *siptx.Server) {
 		return
 	}
 	tx.OnCancel(func() { d.post(d.callerGone) })
-	u.wg.Go(func() { u.incoming(d) })
 }
 
 // incoming hands a call to its owner; a defect there costs this call (T33).

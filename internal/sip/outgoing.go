@@ -94,7 +94,7 @@ func (u *UA) Dial(ctx context.Context, o DialOptions) (*Dialog, error) {
 		})
 		d.try()
 	})
-	if !d.begin() {
+	if !d.begin(nil) {
 		return nil, cause.Cause{Code: cause.Shutdown, Err: ErrClosed}
 	}
 	return d, nil
