@@ -60,7 +60,7 @@ func TestRegistration(t *testing.T) {
 		if registered(s).Registered {
 			t.Error("registered before anything was said")
 		}
-		if _, err := s.ua.Dial(t.Context(), sip.DialOptions{Account: "desk", To: "sip:x@y"}); err == nil {
+		if _, err := s.ua.Dial(s.Context(), sip.DialOptions{Account: "desk", To: "sip:x@y"}); err == nil {
 			t.Error("a call went out before the account was registered")
 		}
 		got := s.register("Contact: <sip:room@192.0.2.1:5060;transport=udp>;expires=200, <sip:room@192.0.2.9>;expires=900\n")
@@ -160,7 +160,7 @@ func TestPublicAddressIsLearnt(t *testing.T) {
 		if got := s.ua.PublicAddr("desk"); got.String() != "203.0.113.5:40123" {
 			t.Errorf("learnt %v", got)
 		}
-		if got := s.ua.MediaIP(t.Context(), "desk", "sip:x@y"); got.String() != "203.0.113.5" {
+		if got := s.ua.MediaIP(s.Context(), "desk", "sip:x@y"); got.String() != "203.0.113.5" {
 			t.Errorf("media at %v", got)
 		}
 		_, invite := s.dial(sip.DialOptions{Account: "desk", To: "sip:123@192.0.2.2"})

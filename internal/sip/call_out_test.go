@@ -316,7 +316,7 @@ func TestT23_NoHeaderInjection(t *testing.T) {
 	allowed := " Via From To Call-ID CSeq Max-Forwards Contact User-Agent Allow Accept Supported Session-Expires Min-SE Content-Type Content-Length X-Room "
 	play(t, sip.Options{}, func(s *scene) {
 		for range 1000 {
-			d, err := s.ua.Dial(t.Context(), sip.DialOptions{
+			d, err := s.ua.Dial(s.Context(), sip.DialOptions{
 				To: "sip:phone@192.0.2.2", From: "sip:" + nasty() + "@x", Name: nasty(), SDP: []byte(offer),
 				Headers: []sip.Header{{Name: "X-Room", Value: nasty()}, {Name: nasty(), Value: "x"}, {Name: "Via", Value: "x"}, {Name: "Route", Value: "x"}, {Name: "authorization", Value: "x"}},
 			})
@@ -334,7 +334,7 @@ func TestT23_NoHeaderInjection(t *testing.T) {
 			wait(t, d, sip.Ended)
 		}
 		for range 200 {
-			if d, err := s.ua.Dial(t.Context(), sip.DialOptions{To: "sip:" + nasty() + "@192.0.2.2", SDP: []byte(offer)}); err == nil {
+			if d, err := s.ua.Dial(s.Context(), sip.DialOptions{To: "sip:" + nasty() + "@192.0.2.2", SDP: []byte(offer)}); err == nil {
 				s.phone.method("INVITE")
 				d.Hangup(cause.Cause{})
 				time.Sleep(time.Minute)

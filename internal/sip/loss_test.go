@@ -120,8 +120,8 @@ func FuzzDialog(f *testing.F) {
 				m.hear()
 			}
 			for range 3 {
-				if m.call != nil {
-					m.call.Hangup(cause.Cause{})
+				for _, d := range m.all {
+					d.Hangup(cause.Cause{})
 				}
 				for range 40 {
 					time.Sleep(time.Second)
@@ -139,7 +139,8 @@ func FuzzDialog(f *testing.F) {
 // A monkey plays both the phone and the owner of its call.
 type monkey struct {
 	*scene
-	call    *sip.Dialog
+	call    *sip.Dialog // the latest
+	all     []*sip.Dialog
 	tag     string
 	replies bool
 }
@@ -156,7 +157,7 @@ func (m *monkey) hear() {
 				}
 			}
 		case d := <-m.calls:
-			m.call = d
+			m.call, m.all = d, append(m.all, d)
 			go func() {
 				for e := range d.Events() {
 					if e.Reply != nil && m.replies {

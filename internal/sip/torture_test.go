@@ -125,7 +125,7 @@ func TestT17_LargeMessages(t *testing.T) {
 	both := []sip.Listener{{Network: "udp", Addr: gateway.String()}, {Network: "tcp", Addr: gateway.String()}}
 	play(t, sip.Options{Listen: both}, func(s *scene) {
 		for size, want := range map[int]string{100: "UDP", 1200: "TCP"} {
-			d, err := s.ua.Dial(t.Context(), sip.DialOptions{To: "sip:phone@192.0.2.2", SDP: bytes.Repeat([]byte("x"), size)})
+			d, err := s.ua.Dial(s.Context(), sip.DialOptions{To: "sip:phone@192.0.2.2", SDP: bytes.Repeat([]byte("x"), size)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -139,7 +139,7 @@ func TestT17_LargeMessages(t *testing.T) {
 		}
 	})
 	play(t, sip.Options{}, func(s *scene) { // a peer without TCP
-		_, err := s.ua.Dial(t.Context(), sip.DialOptions{To: "sip:phone@192.0.2.2", SDP: bytes.Repeat([]byte("x"), 3000)})
+		_, err := s.ua.Dial(s.Context(), sip.DialOptions{To: "sip:phone@192.0.2.2", SDP: bytes.Repeat([]byte("x"), 3000)})
 		if err != nil {
 			t.Fatal(err)
 		}
