@@ -3,6 +3,9 @@ package sip
 import (
 	"context"
 	"fmt"
+	"jigasi/internal/digest"
+	"jigasi/internal/siptx"
+	"jigasi/internal/xlog"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -11,10 +14,6 @@ import (
 	"time"
 
 	"github.com/emiago/sipgo/sip"
-
-	"jigasi/internal/digest"
-	"jigasi/internal/siptx"
-	"jigasi/internal/xlog"
 )
 
 // An Account is a login at a SIP server.

@@ -4,6 +4,9 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"fmt"
+	"jigasi/internal/cause"
+	"jigasi/internal/sip"
+	"jigasi/internal/siptx"
 	"net/netip"
 	"strings"
 	"testing"
@@ -11,10 +14,6 @@ import (
 	"time"
 
 	gosip "github.com/emiago/sipgo/sip"
-
-	"jigasi/internal/cause"
-	"jigasi/internal/sip"
-	"jigasi/internal/siptx"
 )
 
 var desk = sip.Account{ID: "desk", User: "room", Domain: "192.0.2.2", Password: "secret"}

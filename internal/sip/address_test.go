@@ -2,16 +2,15 @@ package sip_test
 
 import (
 	"context"
+	"jigasi/internal/cause"
+	"jigasi/internal/locate"
+	"jigasi/internal/sip"
+	"jigasi/internal/siptx"
 	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"jigasi/internal/cause"
-	"jigasi/internal/locate"
-	"jigasi/internal/sip"
-	"jigasi/internal/siptx"
 )
 
 // A whole call over IPv6, with a public address of each family.

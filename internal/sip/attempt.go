@@ -2,12 +2,11 @@ package sip
 
 import (
 	"context"
+	"jigasi/internal/cause"
+	"jigasi/internal/siptx"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
-
-	"jigasi/internal/cause"
-	"jigasi/internal/siptx"
 )
 
 // An attempt is one INVITE of an outgoing call: the first, one with credentials, or one to another server.

@@ -3,11 +3,10 @@ package sip
 import (
 	"bytes"
 	"io"
+	"jigasi/internal/siptx"
 	"mime"
 	"mime/multipart"
 	"strings"
-
-	"jigasi/internal/siptx"
 )
 
 const sdpType = "application/sdp"

@@ -3,16 +3,15 @@ package sip_test
 import (
 	"context"
 	"fmt"
+	"jigasi/internal/cause"
+	"jigasi/internal/sip"
+	"jigasi/internal/siptx"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	gosip "github.com/emiago/sipgo/sip"
-
-	"jigasi/internal/cause"
-	"jigasi/internal/sip"
-	"jigasi/internal/siptx"
 )
 
 func contextFor(d time.Duration) (context.Context, context.CancelFunc) {

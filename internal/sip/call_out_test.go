@@ -3,15 +3,14 @@ package sip_test
 import (
 	"context"
 	"fmt"
+	"jigasi/internal/cause"
+	"jigasi/internal/sip"
+	"jigasi/internal/siptx"
 	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
-
-	"jigasi/internal/cause"
-	"jigasi/internal/sip"
-	"jigasi/internal/siptx"
 )
 
 // places is a Resolver with a list for each host.

@@ -2,15 +2,14 @@ package sip_test
 
 import (
 	"context"
+	"jigasi/internal/cause"
+	"jigasi/internal/sip"
 	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
-
-	"jigasi/internal/cause"
-	"jigasi/internal/sip"
 )
 
 const offer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"

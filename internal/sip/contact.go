@@ -1,12 +1,11 @@
 package sip
 
 import (
+	"jigasi/internal/siptx"
 	"net/netip"
 	"strings"
 
 	"github.com/emiago/sipgo/sip"
-
-	"jigasi/internal/siptx"
 )
 
 // via adds our Via to a request.

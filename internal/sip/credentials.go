@@ -1,10 +1,10 @@
 package sip
 
 import (
-	"github.com/emiago/sipgo/sip"
-
 	"jigasi/internal/digest"
 	"jigasi/internal/siptx"
+
+	"github.com/emiago/sipgo/sip"
 )
 
 // credentials are the answers to the challenges of one request; nil has none.

@@ -2,16 +2,15 @@ package sip
 
 import (
 	"fmt"
+	"jigasi/internal/cause"
+	"jigasi/internal/siptx"
+	"jigasi/internal/xlog"
 	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
-
-	"jigasi/internal/cause"
-	"jigasi/internal/siptx"
-	"jigasi/internal/xlog"
 )
 
 // A Dialog is one call, in or out. Its methods post to the dialog's goroutine:

@@ -1,10 +1,10 @@
 package sip
 
 import (
-	"github.com/emiago/sipgo/sip"
-
 	"jigasi/internal/cause"
 	"jigasi/internal/siptx"
+
+	"github.com/emiago/sipgo/sip"
 )
 
 // EventKind says what an Event is about.

@@ -2,13 +2,12 @@ package sip
 
 import (
 	"context"
+	"jigasi/internal/siptx"
 	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
-
-	"jigasi/internal/siptx"
 )
 
 // hops finds where requests inside a dialog go, one after the other, so that they leave in

@@ -1,10 +1,9 @@
 package sip
 
 import (
+	"jigasi/internal/siptx"
 	"net/netip"
 	"strings"
-
-	"jigasi/internal/siptx"
 )
 
 // CallID is the Call-ID.

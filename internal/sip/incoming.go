@@ -1,14 +1,13 @@
 package sip
 
 import (
+	"jigasi/internal/cause"
+	"jigasi/internal/siptx"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
-
-	"jigasi/internal/cause"
-	"jigasi/internal/siptx"
 )
 
 // inbound is what a dialog knows as the called side.

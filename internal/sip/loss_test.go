@@ -2,6 +2,9 @@ package sip_test
 
 import (
 	"fmt"
+	"jigasi/internal/cause"
+	"jigasi/internal/sip"
+	"jigasi/internal/siptx"
 	"math/rand/v2"
 	"net/netip"
 	"strings"
@@ -9,10 +12,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"jigasi/internal/cause"
-	"jigasi/internal/sip"
-	"jigasi/internal/siptx"
 )
 
 // both makes two user agents in one air; calls to any come to take.
@@ -57,6 +56,7 @@ func live(d *sip.Dialog, n int, ended *atomic.Int32) {
 			}
 		case sip.Ended:
 			ended.Add(1)
+		default:
 		}
 	}
 }

@@ -3,14 +3,13 @@ package sip
 import (
 	"context"
 	"fmt"
+	"jigasi/internal/cause"
+	"jigasi/internal/siptx"
 	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
-
-	"jigasi/internal/cause"
-	"jigasi/internal/siptx"
 )
 
 // outbound is what a dialog knows as the calling side.

@@ -2,6 +2,8 @@ package sip_test
 
 import (
 	"fmt"
+	"jigasi/internal/sip"
+	"jigasi/internal/siptx"
 	"net/netip"
 	"strings"
 	"sync"
@@ -10,9 +12,6 @@ import (
 	"time"
 
 	gosip "github.com/emiago/sipgo/sip"
-
-	"jigasi/internal/sip"
-	"jigasi/internal/siptx"
 )
 
 var (

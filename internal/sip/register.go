@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"jigasi/internal/siptx"
 	"net/netip"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
-
-	"jigasi/internal/siptx"
 )
 
 // statusError is a final response that is no success.

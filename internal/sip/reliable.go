@@ -2,24 +2,22 @@ package sip
 
 import (
 	"fmt"
+	"jigasi/internal/cause"
+	"jigasi/internal/siptx"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
-
-	"jigasi/internal/cause"
-	"jigasi/internal/siptx"
 )
 
 // reliables are the provisional responses of a call that wants them acknowledged (RFC 3262, 3): one is
 // under way at a time, and the latest of the others waits for its turn.
 type reliables struct {
-	seq    uint32
-	sent   *reliable
-	next   func() // to send after the PRACK
-	then   func() // the answer, which waits for a PRACK
-	method string
+	seq  uint32
+	sent *reliable
+	next func() // to send after the PRACK
+	then func() // the answer, which waits for a PRACK
 }
 
 type reliable struct {

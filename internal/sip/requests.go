@@ -1,11 +1,10 @@
 package sip
 
 import (
+	"jigasi/internal/siptx"
 	"strings"
 
 	"github.com/emiago/sipgo/sip"
-
-	"jigasi/internal/siptx"
 )
 
 // allow lists the methods that are understood.

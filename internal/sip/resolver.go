@@ -2,12 +2,11 @@ package sip
 
 import (
 	"context"
+	"jigasi/internal/locate"
 	"net"
 	"net/netip"
 	"strings"
 	"time"
-
-	"jigasi/internal/locate"
 )
 
 // A Target is one place to send a request to.

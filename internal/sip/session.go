@@ -2,13 +2,12 @@ package sip
 
 import (
 	"errors"
+	"jigasi/internal/cause"
+	"jigasi/internal/siptx"
 	"math/rand/v2"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
-
-	"jigasi/internal/cause"
-	"jigasi/internal/siptx"
 )
 
 // offerIn is a re-INVITE or UPDATE of the peer that waits for our answer or its ACK.

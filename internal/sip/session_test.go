@@ -2,12 +2,11 @@ package sip_test
 
 import (
 	"fmt"
-	"testing"
-	"time"
-
 	"jigasi/internal/cause"
 	"jigasi/internal/sip"
 	"jigasi/internal/siptx"
+	"testing"
+	"time"
 )
 
 func TestReinviteByThePhone(t *testing.T) {

@@ -1,14 +1,13 @@
 package sip
 
 import (
+	"jigasi/internal/cause"
+	"jigasi/internal/siptx"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
-
-	"jigasi/internal/cause"
-	"jigasi/internal/siptx"
 )
 
 // minSE is the shortest session interval that is accepted, in s (RFC 4028, 4).

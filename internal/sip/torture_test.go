@@ -3,6 +3,9 @@ package sip_test
 import (
 	"bytes"
 	"fmt"
+	"jigasi/internal/cause"
+	"jigasi/internal/sip"
+	"jigasi/internal/siptx"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -11,10 +14,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"jigasi/internal/cause"
-	"jigasi/internal/sip"
-	"jigasi/internal/siptx"
 )
 
 // What a user agent answers to the messages of RFC 4475; 0 is nothing at all, 486 is a call that was taken.

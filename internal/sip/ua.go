@@ -16,6 +16,9 @@ package sip
 import (
 	"context"
 	"crypto/tls"
+	"jigasi/internal/cause"
+	"jigasi/internal/siptx"
+	"jigasi/internal/xlog"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -23,10 +26,6 @@ import (
 	"time"
 
 	"github.com/emiago/sipgo/sip"
-
-	"jigasi/internal/cause"
-	"jigasi/internal/siptx"
-	"jigasi/internal/xlog"
 )
 
 // A Listener is one address to listen at.

@@ -160,7 +160,7 @@ func (tx *Client) advance(res *sip.Response) bool {
 			tx.ack(res)
 		}
 	}
-	if tx.flow.Reliable() && !(tx.invite && status < 300) {
+	if tx.flow.Reliable() && (!tx.invite || status >= 300) {
 		tx.end()
 	} else {
 		tx.expire.Reset(wait)

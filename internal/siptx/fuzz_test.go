@@ -3,6 +3,7 @@ package siptx
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -33,7 +34,7 @@ func FuzzDatagram(f *testing.F) {
 			t.Fatalf("%d bytes took %v", len(b), took)
 		}
 		if err != nil {
-			if w, ok := err.(flaw); ok {
+			if w, ok := errors.AsType[flaw](err); ok {
 				h.refusal(w)
 			}
 			return

@@ -163,7 +163,8 @@ func number(s string, limit int) (int, bool) {
 func isToken(s string) bool {
 	for i := range len(s) {
 		c := s[i]
-		if !(c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || strings.IndexByte("-.!%*_+`'~", c) >= 0) {
+		letter := c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !letter && strings.IndexByte("-.!%*_+`'~", c) < 0 {
 			return false
 		}
 	}

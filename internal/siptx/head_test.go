@@ -3,6 +3,7 @@ package siptx
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -54,7 +55,7 @@ func TestT14_RFC4475(t *testing.T) {
 		if err != nil {
 			got = -1
 			var w flaw
-			if f, ok := err.(flaw); ok && h.refusal(f) != nil {
+			if f, ok := errors.AsType[flaw](err); ok && h.refusal(f) != nil {
 				w = f
 				got = w.status
 				if res, err := Parse(h.refusal(f)); err != nil && name != "insuf" && name != "multi01" && name != "badinv01" && name != "badaspec" &&
@@ -160,26 +161,40 @@ var rfc5118 = []struct {
 	taken bool
 	check func(*sip.Request) bool
 }{
-	{"4.1 valid IPv6 reference", v6("REGISTER sip:[2001:db8::10] SIP/2.0", "[2001:db8::9:1]", "sip:caller@[2001:db8::1]"), true,
-		func(r *sip.Request) bool { return r.Recipient.Host == "[2001:db8::10]" && r.Recipient.Port == 0 }},
+	{
+		"4.1 valid IPv6 reference", v6("REGISTER sip:[2001:db8::10] SIP/2.0", "[2001:db8::9:1]", "sip:caller@[2001:db8::1]"), true,
+		func(r *sip.Request) bool { return r.Recipient.Host == "[2001:db8::10]" && r.Recipient.Port == 0 },
+	},
 	{"4.2 delimiters missing", v6("REGISTER sip:2001:db8::10 SIP/2.0", "[2001:db8::9:1]", "sip:caller@[2001:db8::1]"), false, nil},
-	{"4.3 port inside the brackets", v6("REGISTER sip:[2001:db8::10:5070] SIP/2.0", "[2001:db8::9:1]", "sip:caller@[2001:db8::1]"), true,
-		func(r *sip.Request) bool { return r.Recipient.Host == "[2001:db8::10:5070]" && r.Recipient.Port == 0 }},
-	{"4.4 port outside the brackets", v6("REGISTER sip:[2001:db8::10]:5070 SIP/2.0", "[2001:db8::9:1]", "sip:caller@[2001:db8::1]"), true,
-		func(r *sip.Request) bool { return r.Recipient.Port == 5070 }},
-	{"4.5 received without brackets", v6("BYE sip:[2001:db8::10] SIP/2.0", "[2001:db8::9:1];received=2001:db8::9:255", "sip:user@example.com"), true,
-		func(r *sip.Request) bool { return Param(r.Via().Params, "received") == "2001:db8::9:255" }},
-	{"4.5 received with brackets", v6("OPTIONS sip:[2001:db8::10] SIP/2.0", "[2001:db8::9:1];received=[2001:db8::9:255]", "sip:user@example.com"), true,
-		func(r *sip.Request) bool { return Param(r.Via().Params, "received") == "[2001:db8::9:255]" }},
+	{
+		"4.3 port inside the brackets", v6("REGISTER sip:[2001:db8::10:5070] SIP/2.0", "[2001:db8::9:1]", "sip:caller@[2001:db8::1]"), true,
+		func(r *sip.Request) bool { return r.Recipient.Host == "[2001:db8::10:5070]" && r.Recipient.Port == 0 },
+	},
+	{
+		"4.4 port outside the brackets", v6("REGISTER sip:[2001:db8::10]:5070 SIP/2.0", "[2001:db8::9:1]", "sip:caller@[2001:db8::1]"), true,
+		func(r *sip.Request) bool { return r.Recipient.Port == 5070 },
+	},
+	{
+		"4.5 received without brackets", v6("BYE sip:[2001:db8::10] SIP/2.0", "[2001:db8::9:1];received=2001:db8::9:255", "sip:user@example.com"), true,
+		func(r *sip.Request) bool { return Param(r.Via().Params, "received") == "2001:db8::9:255" },
+	},
+	{
+		"4.5 received with brackets", v6("OPTIONS sip:[2001:db8::10] SIP/2.0", "[2001:db8::9:1];received=[2001:db8::9:255]", "sip:user@example.com"), true,
+		func(r *sip.Request) bool { return Param(r.Via().Params, "received") == "[2001:db8::9:255]" },
+	},
 	{"4.6 IPv6 in the description", v6("INVITE sip:user@[2001:db8::10] SIP/2.0", "[2001:db8::20]", "sip:caller@[2001:db8::20]"), true, nil},
-	{"4.7 two families in the Vias", v6("BYE sip:user@host.example.net SIP/2.0", "[2001:db8::9:1]:6050", "sip:caller@example.net",
-		"Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKjhja8781hjuaij65144"), true,
+	{
+		"4.7 two families in the Vias", v6("BYE sip:user@host.example.net SIP/2.0", "[2001:db8::9:1]:6050", "sip:caller@example.net",
+			"Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKjhja8781hjuaij65144"), true,
 		func(r *sip.Request) bool {
 			return len(Values(r, "Via")) == 2 && r.Via().Port == 6050 && r.Via().Host == "2001:db8::9:1"
-		}},
+		},
+	},
 	{"4.8 two families in the description", v6("INVITE sip:user@[2001:db8::10] SIP/2.0", "[2001:db8::9:1]", "sip:caller@[2001:db8::9:1]"), true, nil},
-	{"4.9 IPv4-mapped", v6("INVITE sip:user@example.com SIP/2.0", "[::ffff:192.0.2.10]:19823", "<sip:caller@[::ffff:192.0.2.10]:19823>"), true,
-		func(r *sip.Request) bool { return strings.Contains(r.Via().Value(), "[::ffff:192.0.2.10]:19823") }},
+	{
+		"4.9 IPv4-mapped", v6("INVITE sip:user@example.com SIP/2.0", "[::ffff:192.0.2.10]:19823", "<sip:caller@[::ffff:192.0.2.10]:19823>"), true,
+		func(r *sip.Request) bool { return strings.Contains(r.Via().Value(), "[::ffff:192.0.2.10]:19823") },
+	},
 	{"4.10 three colons", v6("OPTIONS sip:user@[2001:db8:::192.0.2.1] SIP/2.0", "[2001:db8:::192.0.2.1]", "sip:user@[2001:db8:::192.0.2.1]"), true, nil},
 	{"4.10 two colons", v6("OPTIONS sip:user@[2001:db8::192.0.2.1] SIP/2.0", "[2001:db8::192.0.2.1]", "sip:user@[2001:db8::192.0.2.1]"), true, nil},
 }

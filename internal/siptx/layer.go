@@ -12,6 +12,7 @@ package siptx
 import (
 	"crypto/tls"
 	"errors"
+	"jigasi/internal/xlog"
 	"log/slog"
 	"net/netip"
 	"strconv"
@@ -21,8 +22,6 @@ import (
 	"time"
 
 	"github.com/emiago/sipgo/sip"
-
-	"jigasi/internal/xlog"
 )
 
 // Timers of RFC 3261, table 4.

@@ -266,7 +266,9 @@ func (h head) firstLine() (string, error) {
 func isScheme(s string) bool {
 	for i := range len(s) {
 		c := s[i] | 0x20
-		if !(c >= 'a' && c <= 'z' || i > 0 && (s[i] >= '0' && s[i] <= '9' || strings.IndexByte("+-.", s[i]) >= 0)) {
+		letter := c >= 'a' && c <= 'z'
+		later := s[i] >= '0' && s[i] <= '9' || strings.IndexByte("+-.", s[i]) >= 0
+		if !letter && (i == 0 || !later) {
 			return false
 		}
 	}

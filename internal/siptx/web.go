@@ -84,11 +84,13 @@ func (t *transport) readWeb(s *stream, f Flow) {
 
 func dialWeb(ctx context.Context, network string, addr netip.AddrPort, name string, plain, secure interface {
 	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
-}) (net.Conn, *websocket.Conn, error) {
+},
+) (net.Conn, *websocket.Conn, error) {
 	var raw net.Conn
 	dial := func(d interface {
 		DialContext(ctx context.Context, network, addr string) (net.Conn, error)
-	}) func(context.Context, string, string) (net.Conn, error) {
+	},
+	) func(context.Context, string, string) (net.Conn, error) {
 		return func(ctx context.Context, _, _ string) (net.Conn, error) {
 			c, err := d.DialContext(ctx, "tcp", addr.String())
 			raw = c
