@@ -147,7 +147,8 @@ func (tx *Server) again() {
 func (tx *Server) retransmitted() {
 	tx.mu.Lock()
 	defer tx.mu.Unlock()
-	if tx.last != nil && !tx.ackSeen && !(tx.invite && tx.final >= 200 && tx.final < 300) {
+	accepted := tx.invite && tx.final >= 200 && tx.final < 300
+	if tx.last != nil && !tx.ackSeen && !accepted {
 		_ = tx.flow.Send(tx.last) // the peer asks again if this is lost
 	}
 }
