@@ -35,7 +35,7 @@ const (
 const (
 	enterLimit   = 25 * time.Second
 	joinLimit    = 10 * time.Second
-	newSession   = 15 * time.Second // after a session-terminate; then leave and join again (real.md 22)
+	newSession   = 20 * time.Second // after a session-terminate; then leave and join again (real.md 22); Jicofo itself waits 15 s for a dead bridge
 	maxRejoins   = 3
 	focusReturn  = 2 * time.Second
 	leaveLimit   = 2 * time.Second
