@@ -284,6 +284,10 @@ func (c *Call) deadline(l *life) {
 	case Answering:
 		c.settle(answerTimeout(l.view))
 	case Rejoining:
+		if l.view.seat == leg.Waiting { // nothing is lost: the others left, and may return
+			l.timer.Reset(c.opt.MoveLimit)
+			return
+		}
 		c.settle(cause.Cause{Code: cause.Lost, Text: fmt.Sprintf(
 			"the meeting was lost and did not come back in %v", c.opt.MoveLimit)})
 	case Ending:

@@ -101,6 +101,29 @@ func TestPhoneSurvivesMovingSeat(t *testing.T) {
 	})
 }
 
+// The focus takes the session from a phone that is alone; that is no lost meeting.
+func TestPhoneStaysAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ph, st := testleg.NewPhone(400), testleg.NewSeat(1000)
+		c := call.Start(t.Context(), ph, st, call.Options{})
+		st.Script(leg.Ready, leg.Up)
+		ph.Script(leg.Up)
+		synctest.Wait()
+		st.Script(leg.Moving, leg.Waiting)
+		time.Sleep(10 * time.Minute)
+		if c.State() != call.Rejoining {
+			t.Fatalf("state %s, want rejoining", c.State())
+		}
+		st.Script(leg.Ready, leg.Up)
+		synctest.Wait()
+		if c.State() != call.Active {
+			t.Fatalf("state %s after somebody came, want active", c.State())
+		}
+		st.Script(leg.Over)
+		<-c.Done()
+	})
+}
+
 func TestEnds(t *testing.T) {
 	normal := leg.Event{Phase: leg.Over, Why: cause.Cause{Code: cause.Normal}}
 	busy := leg.Event{Phase: leg.Over, Why: cause.Cause{Code: cause.Busy, Text: "Busy Here", Status: 486}}

@@ -191,7 +191,7 @@ func (l *Leg) run() {
 		}
 		l.events <- leg.Event{Phase: leg.Over, Why: l.why}
 	}()
-	reports := time.NewTicker(bridge.ReportEvery())
+	reports := time.NewTicker(bridge.ReportEvery)
 	defer reports.Stop()
 	for !l.ended {
 		select {
@@ -234,7 +234,7 @@ func (l *Leg) happened(e conference.Event) {
 			code = cause.NoBridge
 			l.log.Warn("the focus has no bridge for this meeting: start a videobridge or look why Jicofo does not see it")
 		}
-		if l.phase == leg.Trying || l.phase == leg.Waiting {
+		if l.phase == leg.Trying || l.phase == leg.Waiting || l.phase == leg.Moving && e.Text == "alone" {
 			l.enter(leg.Waiting, cause.Cause{Code: code, Text: e.Text})
 		}
 	case conference.Offered:
