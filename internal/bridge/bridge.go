@@ -1,20 +1,23 @@
 // Package bridge is the media connection to a videobridge: ICE (RFC 8445, we
-// are controlled), DTLS (RFC 5764, we are the client), SRTP. It knows no Jingle IQ
-// and no sound: transports come as structs, packets go to callbacks.
+// are controlled), DTLS (RFC 5764, we are the client), SRTP (RFC 3711, 7714). It knows no
+// Jingle IQ and no sound: transports come as structs, packets go to callbacks.
 //
 // There is no PeerConnection (docs/adr/0005). Media is read on the goroutine of the UDP
 // socket itself: a tap around the socket (tap.go) takes RTP and DTLS of the
 // selected pair out before the ICE agent would queue them, which saves a wake-up per packet.
+//
+// A Conn owns its goroutines; Close waits for all of them.
 package bridge
 
 import (
 	"context"
-	"crypto/x509"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,7 +26,6 @@ import (
 
 	"github.com/pion/dtls/v3"
 	"github.com/pion/ice/v4"
-	"github.com/pion/stun/v4"
 	"github.com/pion/transport/v5/packetio"
 
 	"jigasi/internal/cause"
@@ -45,28 +47,38 @@ type Options struct {
 	Relays           []Relay
 	Loopback         bool // offer loopback addresses too, for a bridge on this host
 
-	// Want is asked before decryption whether a packet of a speaker is needed. It is
-	// called on the socket's goroutine and must not block. nil wants all.
+	CheckLimit   time.Duration // until ICE has found a way; 0 means 15 s
+	ConsentLimit time.Duration // how long the bridge may leave our checks unanswered (RFC 7675); 0 means 7 s
+
+	// The callbacks run on the socket's goroutine, one at a time, and must not block. What they
+	// are given is valid until they return. A panic in one of them ends this connection alone.
+
+	// Want is asked before decryption whether a packet of a speaker is needed, so its header
+	// is not authentic yet. nil wants all.
 	Want func(h *rtpx.Header) bool
-	// RTP is given each packet; payload is valid until it returns. The same goroutine.
+	// RTP is given each authentic packet that was wanted.
 	RTP func(h *rtpx.Header, payload []byte)
-	Log *slog.Logger
+	// RTCP is given the reports of the bridge and, through it, of the senders.
+	RTCP func(r *rtpx.Report)
+	Log  *slog.Logger
 }
 
 // Timeouts of a connection.
 const (
 	gatherLimit   = 3 * time.Second
-	disconnected  = 5 * time.Second
-	failedAfter   = 10 * time.Second // without consent (RFC 7675)
-	reportEvery   = 5 * time.Second
 	handshakeTime = 10 * time.Second
+
+	// ReportEvery is the interval of Report.
+	ReportEvery = 5 * time.Second
 )
 
-// A Conn is one connection to a bridge, from gathering to the end.
+// A Conn is one connection to a bridge, from gathering to the end. Its methods are safe for
+// concurrent use.
 type Conn struct {
 	opt     Options
 	log     *slog.Logger
 	agent   *ice.Agent
+	cert    tls.Certificate
 	local   jingle.Transport
 	levelID atomic.Uint32
 
@@ -76,131 +88,74 @@ type Conn struct {
 	dtls   *dtls.Conn
 	media  atomic.Pointer[session]
 
-	done   chan struct{}
-	once   sync.Once
-	wg     sync.WaitGroup
-	errMu  sync.Mutex
-	err    error
-	cancel context.CancelFunc
-	ctx    context.Context
-	stats  counters
+	connecting sync.Mutex // held by Connect and by the end of Close
+	done       chan struct{}
+	once       sync.Once
+	wg         sync.WaitGroup
+	ctx        context.Context
+	cancel     context.CancelFunc
+	stats      counters
+
+	mu    sync.Mutex
+	err   error
+	doubt *time.Timer // runs while the bridge does not answer
 }
 
-type counters struct{ received, skipped, bad, sent, flood atomic.Int64 }
+type counters struct{ received, skipped, bad, sent, unsent, flood atomic.Int64 }
 
 // Stats are what a connection has counted.
 type Stats struct {
-	Received, Skipped, Bad, Sent, Flood int64
-	Remote                              netip.AddrPort
-	Profile                             string
+	Received int64 // RTP packets decrypted
+	Skipped  int64 // passed over before decryption
+	Bad      int64 // forged, replayed or no RTP at all
+	Flood    int64 // times the state of streams was cut down to those alive
+	Sent     int64
+	Unsent   int64          // the socket refused them
+	Remote   netip.AddrPort // where media goes directly; zero by a relay
+	Profile  string         // of SRTP, in the terms of RFC 5764
 }
 
 // New makes a connection and gathers candidates. It blocks for as long as STUN and TURN
-// servers take, at most 3 s; without them it is done at once.
+// servers take, at most 3 s or until ctx is done; without them it is done at once.
 func New(ctx context.Context, o Options) (*Conn, error) {
+	if o.CheckLimit == 0 {
+		o.CheckLimit = 15 * time.Second
+	}
+	if o.ConsentLimit == 0 {
+		o.ConsentLimit = 7 * time.Second
+	}
 	c := &Conn{opt: o, log: xlog.Or(o.Log), dtlsIn: packetio.NewBuffer(), done: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	var err error
-	if c.tap, err = newTapNet(c); err != nil {
-		return nil, err
-	}
-	opts, err := c.agentOptions()
-	if err != nil {
-		return nil, err
-	}
-	if c.agent, err = ice.NewAgentWithOptions(opts...); err != nil {
-		return nil, fmt.Errorf("bridge: ICE: %w", err)
-	}
-	if err := c.gather(ctx); err != nil {
+	c.doubt = time.AfterFunc(time.Hour, c.lost)
+	c.doubt.Stop()
+	if err := c.prepare(ctx); err != nil {
 		c.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
-func (c *Conn) agentOptions() ([]ice.AgentOption, error) {
-	o := c.opt
-	types := []ice.CandidateType{ice.CandidateTypeHost}
-	if o.PublicIP.IsValid() {
-		types = append(types, ice.CandidateTypeServerReflexive)
+func (c *Conn) prepare(ctx context.Context) error {
+	var err error
+	if c.tap, err = newTapNet(c); err != nil {
+		return err
 	}
-	var urls []*stun.URI
-	for _, r := range o.Relays {
-		u, err := stun.ParseURI(r.URL)
-		if err != nil {
-			return nil, fmt.Errorf("bridge: TURN address %q: %w", r.URL, err)
-		}
-		u.Username, u.Password = r.User, r.Password
-		urls = append(urls, u)
-		types = append(types, ice.CandidateTypeRelay)
-	}
-	opts := []ice.AgentOption{
-		ice.WithNet(c.tap), ice.WithCandidateTypes(types), ice.WithUrls(urls),
-		ice.WithNetworkTypes([]ice.NetworkType{ice.NetworkTypeUDP4, ice.NetworkTypeUDP6}),
-		ice.WithMulticastDNSMode(ice.MulticastDNSModeDisabled), ice.WithRelayAcceptanceMinWait(500 * time.Millisecond),
-		ice.WithDisconnectedTimeout(disconnected), ice.WithFailedTimeout(failedAfter), ice.WithKeepaliveInterval(2 * time.Second),
-		ice.WithHostAcceptanceMinWait(0), ice.WithPrflxAcceptanceMinWait(0), ice.WithSrflxAcceptanceMinWait(0),
-		ice.WithCheckInterval(50 * time.Millisecond),
-	}
-	if o.PortMin != 0 || o.PortMax != 0 {
-		opts = append(opts, ice.WithPortRange(o.PortMin, o.PortMax))
-	}
-	if o.Loopback {
-		opts = append(opts, ice.WithIncludeLoopback())
-	}
-	if o.PublicIP.IsValid() {
-		opts = append(opts, ice.WithAddressRewriteRules(ice.AddressRewriteRule{
-			External: []string{o.PublicIP.String()}, AsCandidateType: ice.CandidateTypeServerReflexive,
-		}))
-	}
-	return opts, nil
-}
-
-func (c *Conn) gather(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, gatherLimit)
-	defer cancel()
-	complete := make(chan struct{})
-	var mu sync.Mutex
-	var found []ice.Candidate
-	if err := c.agent.OnCandidate(func(cand ice.Candidate) {
-		if cand == nil {
-			close(complete)
-			return
-		}
-		mu.Lock()
-		found = append(found, cand)
-		mu.Unlock()
-	}); err != nil {
-		return fmt.Errorf("bridge: ICE: %w", err)
-	}
-	if err := c.agent.GatherCandidates(); err != nil {
-		return fmt.Errorf("bridge: ICE: %w", err)
-	}
-	select {
-	case <-complete:
-	case <-ctx.Done(): // what there is has to do
-	}
-	ufrag, pwd, err := c.agent.GetLocalUserCredentials()
-	if err != nil {
-		return fmt.Errorf("bridge: ICE: %w", err)
-	}
-	_, fp, err := certificate()
+	opts, err := c.agentOptions()
 	if err != nil {
 		return err
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	if len(found) == 0 {
-		return cause.Cause{Code: cause.MediaFailed, Text: "no local UDP address for media towards the bridge: check the port range and network interfaces"}
+	if c.agent, err = ice.NewAgentWithOptions(opts...); err != nil {
+		return fmt.Errorf("bridge: ICE: %w", err)
 	}
-	c.local = jingle.Transport{Ufrag: ufrag, Pwd: pwd, RTCPMux: true, Fingerprints: []jingle.Fingerprint{fp}}
-	for i, cand := range found {
-		c.local.Candidates = append(c.local.Candidates, toJingle(i, cand))
+	var fp jingle.Fingerprint
+	if c.cert, fp, err = certificate(time.Now()); err != nil {
+		return err
 	}
-	return nil
+	c.local = jingle.Transport{RTCPMux: true, Fingerprints: []jingle.Fingerprint{fp}}
+	return c.gather(ctx)
 }
 
-// Local is our side of the transport, with setup="active".
+// Local is our side of the transport, with setup="active". It does not change.
 func (c *Conn) Local() jingle.Transport { return c.local }
 
 // SetLevelID sets the id of the audio level extension that the bridge offered; 0 is none.
@@ -221,8 +176,11 @@ func (c *Conn) AddCandidates(list []jingle.Candidate) {
 }
 
 // Connect runs ICE and DTLS with the bridge. It blocks until media can flow, or gives a
-// cause.Cause. It may be called once.
+// cause.Cause; ErrFingerprint is in its chain if the bridge is not who it should be. It may
+// be called once.
 func (c *Conn) Connect(ctx context.Context, remote jingle.Transport) error {
+	c.connecting.Lock()
+	defer c.connecting.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(c.ctx, cancel)()
@@ -230,14 +188,13 @@ func (c *Conn) Connect(ctx context.Context, remote jingle.Transport) error {
 	if err := c.agent.OnConnectionStateChange(c.stateChanged); err != nil {
 		return fmt.Errorf("bridge: ICE: %w", err)
 	}
+	if err := c.agent.OnSelectedCandidatePairChange(c.tap.choose); err != nil {
+		return fmt.Errorf("bridge: ICE: %w", err)
+	}
 	c.AddCandidates(remote.Candidates)
 	var err error
 	if c.conn, err = c.agent.Accept(ctx, remote.Ufrag, remote.Pwd); err != nil {
 		return cause.Cause{Code: cause.MediaFailed, Err: err, Text: "ICE found no way to the bridge (" + places(remote) + "): check that its UDP port can be reached from here"}
-	}
-	c.selectPair()
-	if err := c.agent.OnSelectedCandidatePairChange(func(_, _ ice.Candidate) { c.selectPair() }); err != nil {
-		return fmt.Errorf("bridge: ICE: %w", err)
 	}
 	iceDone := time.Now()
 	c.wg.Go(c.readRest)
@@ -263,20 +220,43 @@ func places(t jingle.Transport) string {
 	return strings.Join(out, ", ")
 }
 
+// stateChanged runs on a goroutine of the agent. Consent (RFC 7675) is ours to watch: media
+// that comes by the tap does not count, only answers to our checks do.
 func (c *Conn) stateChanged(s ice.ConnectionState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	switch s {
+	case ice.ConnectionStateConnected, ice.ConnectionStateCompleted:
+		c.doubt.Stop()
+	case ice.ConnectionStateDisconnected:
+		if c.err == nil {
+			c.doubt.Reset(c.opt.ConsentLimit - c.opt.disconnected())
+		}
 	case ice.ConnectionStateFailed:
-		c.fail(cause.Cause{Code: cause.Lost, Text: "the bridge does not answer any more (no consent for 15 s)"})
-	case ice.ConnectionStateClosed:
-		c.fail(cause.Cause{Code: cause.Normal})
+		c.failLocked(c.noConsent())
 	}
 }
 
+// disconnected is after how long without an answer the agent tells us so.
+func (o Options) disconnected() time.Duration { return o.ConsentLimit * 5 / 7 }
+
+func (c *Conn) noConsent() error {
+	return cause.Cause{Code: cause.Lost, Text: fmt.Sprintf("the bridge does not answer any more (no consent for %v)", c.opt.ConsentLimit)}
+}
+
+func (c *Conn) lost() { c.fail(c.noConsent()) }
+
 func (c *Conn) fail(err error) {
-	c.errMu.Lock()
-	defer c.errMu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failLocked(err)
+}
+
+func (c *Conn) failLocked(err error) {
 	if c.err == nil {
 		c.err = err
+		c.doubt.Stop()
+		c.cancel() // Connect, if it is under way
 		close(c.done)
 	}
 }
@@ -284,24 +264,11 @@ func (c *Conn) fail(err error) {
 // Done is closed when the connection is lost or closed.
 func (c *Conn) Done() <-chan struct{} { return c.done }
 
-// Err says why Done is closed.
+// Err says why Done is closed: a cause.Cause.
 func (c *Conn) Err() error {
-	c.errMu.Lock()
-	defer c.errMu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	return c.err
-}
-
-// selectPair notes the far end of the selected pair, whose packets are media.
-func (c *Conn) selectPair() {
-	pair, err := c.agent.GetSelectedCandidatePair()
-	if err != nil || pair == nil {
-		return
-	}
-	ip, err := netip.ParseAddr(pair.Remote.Address())
-	if err != nil || pair.Local.Type() == ice.CandidateTypeRelay {
-		return
-	}
-	c.tap.choose(netip.AddrPortFrom(ip.Unmap(), uint16(pair.Remote.Port())))
 }
 
 // readRest reads what does not come by the tap: relayed packets, and those of the first moments.
@@ -319,42 +286,75 @@ func (c *Conn) readRest() {
 
 // take sorts a packet of the bridge (RFC 7983).
 func (c *Conn) take(b []byte) {
+	defer c.guard()
 	switch {
 	case len(b) < 8:
+		c.stats.bad.Add(1)
 	case b[0] >= 20 && b[0] <= 63:
 		_, _ = c.dtlsIn.Write(b, packetio.Attributes{}) // a full buffer drops, and DTLS repeats
 	case b[0] >= 128 && b[0] <= 191:
 		if s := c.media.Load(); s != nil {
 			s.take(b)
 		}
+	default:
+		c.stats.bad.Add(1)
 	}
 }
 
-func (c *Conn) handshake(ctx context.Context, theirs []jingle.Fingerprint) error {
-	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
-	defer cancel()
-	cert, _, err := certificate()
-	if err != nil {
-		return err
+// guard keeps a panic of a callback from ending more than this connection.
+func (c *Conn) guard() {
+	if r := recover(); r != nil {
+		c.log.Error("panic while reading media", "panic", r, "stack", string(debug.Stack()))
+		c.fail(cause.Cause{Code: cause.Panic, Text: fmt.Sprint("a defect of ours ended this connection: ", r)})
 	}
-	verify := func(raw [][]byte, _ [][]*x509.Certificate) error { return matches(raw, theirs) }
-	c.dtls, err = dtls.ClientWithOptions(dtlsConn{c}, c.conn.RemoteAddr(),
-		dtls.WithCertificates(cert), dtls.WithInsecureSkipVerify(true), dtls.WithVerifyPeerCertificate(verify),
-		dtls.WithSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80),
-		dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret), dtls.WithFlightInterval(300*time.Millisecond))
-	if err != nil {
-		return err
+}
+
+// WriteRTP encrypts and sends a packet with the level extension, if it was offered. payload is at
+// most 1275 bytes. It allocates nothing; before Connect is done it drops.
+func (c *Conn) WriteRTP(h *rtpx.Header, payload []byte) {
+	if s := c.media.Load(); s != nil {
+		s.send(h, payload)
 	}
-	if err := c.dtls.HandshakeContext(ctx); err != nil {
-		return err
+}
+
+// Report sends RTCP: what we have sent, and what came of those speakers. Call it every ReportEvery.
+func (c *Conn) Report(sent *rtpx.Sender, received []*rtpx.Receiver, cname string) {
+	if s := c.media.Load(); s != nil {
+		s.report(sent, received, cname)
 	}
-	s, err := newSession(c)
-	if err != nil {
-		return err
+}
+
+// Stats gives the counters.
+func (c *Conn) Stats() Stats {
+	s := Stats{
+		Received: c.stats.received.Load(), Skipped: c.stats.skipped.Load(), Bad: c.stats.bad.Load(),
+		Sent: c.stats.sent.Load(), Unsent: c.stats.unsent.Load(), Flood: c.stats.flood.Load(),
 	}
-	c.media.Store(s)
-	c.wg.Go(c.drainDTLS)
-	return nil
+	if r := c.tap.route.Load(); r != nil {
+		s.Remote = r.remote
+	}
+	if m := c.media.Load(); m != nil {
+		s.Profile = m.profile
+	}
+	return s
+}
+
+// Close ends the connection and waits for its goroutines. It must not be called from a callback.
+func (c *Conn) Close() {
+	c.once.Do(func() {
+		c.cancel()
+		c.connecting.Lock() // Connect has returned
+		defer c.connecting.Unlock()
+		if c.dtls != nil {
+			_ = c.dtls.Close() // the alert is a courtesy
+		}
+		_ = c.dtlsIn.Close()
+		if c.agent != nil {
+			_ = c.agent.GracefulClose() // nothing can be done about an error
+		}
+		c.wg.Wait()
+		c.fail(cause.Cause{Code: cause.Normal})
+	})
 }
 
 // drainDTLS reads application data, of which none is wanted, and notices the bridge's goodbye.
@@ -369,66 +369,3 @@ func (c *Conn) drainDTLS() {
 		}
 	}
 }
-
-// WriteRTP encrypts and sends a packet with the level extension, if it was offered. It
-// allocates nothing and is safe for concurrent use; before Connect is done it drops.
-func (c *Conn) WriteRTP(h *rtpx.Header, payload []byte) {
-	if s := c.media.Load(); s != nil {
-		s.send(h, payload)
-	}
-}
-
-// Report sends RTCP: what we have sent, and what came of those speakers. Call it every 5 s.
-func (c *Conn) Report(sent *rtpx.Sender, received []*rtpx.Receiver, cname string) {
-	if s := c.media.Load(); s != nil {
-		s.report(sent, received, cname)
-	}
-}
-
-// ReportEvery is the interval of Report.
-func ReportEvery() time.Duration { return reportEvery }
-
-// Stats gives the counters.
-func (c *Conn) Stats() Stats {
-	s := Stats{
-		Received: c.stats.received.Load(), Skipped: c.stats.skipped.Load(), Bad: c.stats.bad.Load(),
-		Sent: c.stats.sent.Load(), Flood: c.stats.flood.Load(),
-	}
-	if p := c.tap.remote.Load(); p != nil {
-		s.Remote = *p
-	}
-	if m := c.media.Load(); m != nil {
-		s.Profile = m.profile
-	}
-	return s
-}
-
-// Close ends the connection and waits for its goroutines.
-func (c *Conn) Close() {
-	c.once.Do(func() {
-		c.cancel()
-		if c.dtls != nil {
-			_ = c.dtls.Close() // the alert is a courtesy
-		}
-		_ = c.dtlsIn.Close()
-		if c.agent != nil {
-			_ = c.agent.GracefulClose() // nothing can be done about an error
-		}
-		c.fail(cause.Cause{Code: cause.Normal})
-		c.wg.Wait()
-	})
-}
-
-// dtlsConn is what the DTLS library reads from and writes to.
-type dtlsConn struct{ c *Conn }
-
-func (d dtlsConn) ReadFrom(b []byte) (int, net.Addr, error) {
-	n, _, err := d.c.dtlsIn.Read(b, packetio.Attributes{})
-	return n, d.c.conn.RemoteAddr(), err
-}
-func (d dtlsConn) WriteTo(b []byte, _ net.Addr) (int, error) { return d.c.conn.Write(b) }
-func (d dtlsConn) Close() error                              { return d.c.dtlsIn.Close() }
-func (d dtlsConn) LocalAddr() net.Addr                       { return d.c.conn.LocalAddr() }
-func (d dtlsConn) SetDeadline(t time.Time) error             { return d.c.dtlsIn.SetReadDeadline(t) }
-func (d dtlsConn) SetReadDeadline(t time.Time) error         { return d.c.dtlsIn.SetReadDeadline(t) }
-func (dtlsConn) SetWriteDeadline(time.Time) error            { return nil }

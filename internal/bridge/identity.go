@@ -13,13 +13,9 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"net/netip"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/pion/ice/v4"
 
 	"jigasi/internal/jingle"
 )
@@ -34,10 +30,10 @@ var identity struct {
 
 // certificate gives our certificate and its fingerprint: ECDSA P-256, which is
 // what the bridge asks its clients for.
-func certificate() (tls.Certificate, jingle.Fingerprint, error) {
+func certificate(now time.Time) (tls.Certificate, jingle.Fingerprint, error) {
 	identity.Lock()
 	defer identity.Unlock()
-	if time.Now().Before(identity.until) {
+	if now.Before(identity.until) {
 		return identity.cert, identity.fp, nil
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -48,7 +44,6 @@ func certificate() (tls.Certificate, jingle.Fingerprint, error) {
 	if err != nil {
 		return tls.Certificate{}, jingle.Fingerprint{}, fmt.Errorf("bridge: key: %w", err)
 	}
-	now := time.Now()
 	tmpl := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: "jigasi"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(30 * 24 * time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
 	if err != nil {
@@ -83,13 +78,15 @@ func digest(hash string, der []byte) string {
 	return strings.Join(parts, ":")
 }
 
-var errFingerprint = errors.New("the bridge's certificate is not the one that was signalled")
+// ErrFingerprint says that the bridge's certificate is not the one that was signalled: trying again
+// would not help, and nothing it sends is to be trusted.
+var ErrFingerprint = errors.New("the bridge's certificate is not the one that was signalled")
 
 // matches checks the bridge's certificate against the signalled fingerprints: one
 // of a trusted hash has to be there, and all of those have to be right (T25).
 func matches(raw [][]byte, theirs []jingle.Fingerprint) error {
 	if len(raw) == 0 {
-		return errFingerprint
+		return ErrFingerprint
 	}
 	checked := false
 	for _, f := range theirs {
@@ -98,44 +95,12 @@ func matches(raw [][]byte, theirs []jingle.Fingerprint) error {
 			continue
 		}
 		if !strings.EqualFold(want, strings.TrimSpace(f.Value)) {
-			return errFingerprint
+			return ErrFingerprint
 		}
 		checked = true
 	}
 	if !checked {
-		return errFingerprint
+		return ErrFingerprint
 	}
 	return nil
-}
-
-func toJingle(i int, c ice.Candidate) jingle.Candidate {
-	j := jingle.Candidate{
-		ID: "jg" + strconv.Itoa(i), Foundation: c.Foundation(), Component: int(c.Component()), Protocol: "udp",
-		Priority: c.Priority(), IP: c.Address(), Port: c.Port(), Type: c.Type().String(),
-	}
-	if rel := c.RelatedAddress(); rel != nil {
-		j.RelAddr, j.RelPort = rel.Address, rel.Port
-	}
-	return j
-}
-
-func fromJingle(j jingle.Candidate) (ice.Candidate, error) {
-	ip, err := netip.ParseAddr(j.IP)
-	if err != nil || j.Port < 1 || j.Port > 65535 || !strings.EqualFold(j.Protocol, "udp") || j.Component > 1 {
-		return nil, fmt.Errorf("bridge: candidate %.40q is not usable", j.IP)
-	}
-	component := uint16(1)
-	switch j.Type {
-	case "srflx":
-		return ice.NewCandidateServerReflexive(&ice.CandidateServerReflexiveConfig{
-			Network: "udp", Address: ip.String(), Port: j.Port, Component: component, Priority: j.Priority, Foundation: j.Foundation, RelAddr: j.RelAddr, RelPort: j.RelPort,
-		})
-	case "relay":
-		return ice.NewCandidateRelay(&ice.CandidateRelayConfig{
-			Network: "udp", Address: ip.String(), Port: j.Port, Component: component, Priority: j.Priority, Foundation: j.Foundation, RelAddr: j.RelAddr, RelPort: j.RelPort,
-		})
-	}
-	return ice.NewCandidateHost(&ice.CandidateHostConfig{
-		Network: "udp", Address: ip.String(), Port: j.Port, Component: component, Priority: j.Priority, Foundation: j.Foundation,
-	})
 }

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 
+	"github.com/pion/ice/v4"
 	"github.com/pion/transport/v5"
 	"github.com/pion/transport/v5/stdnet"
 )
@@ -13,9 +15,17 @@ import (
 // tapNet gives the ICE agent its sockets, each with a tap.
 type tapNet struct {
 	transport.Net
-	c      *Conn
-	remote atomic.Pointer[netip.AddrPort] // far end of the selected pair
-	socket atomic.Pointer[tap]            // the socket its packets come to
+	c     *Conn
+	route atomic.Pointer[route] // of the selected pair; nil: by the agent
+
+	mu   sync.Mutex
+	taps []*tap
+}
+
+// route is the selected pair where it needs no relay: our socket, and the far end.
+type route struct {
+	socket *tap
+	remote netip.AddrPort
 }
 
 func newTapNet(c *Conn) (*tapNet, error) {
@@ -26,40 +36,80 @@ func newTapNet(c *Conn) (*tapNet, error) {
 	return &tapNet{Net: n, c: c}, nil
 }
 
-func (n *tapNet) choose(remote netip.AddrPort) { n.remote.Store(&remote) }
-
 // ListenUDP opens a socket with a tap.
 func (n *tapNet) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
 	c, err := net.ListenUDP(network, local)
 	if err != nil {
 		return nil, err
 	}
-	return &tap{UDPConn: c, n: n}, nil
+	t := &tap{UDPConn: c, n: n}
+	if a, ok := c.LocalAddr().(*net.UDPAddr); ok {
+		t.local = plain(a.AddrPort())
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.taps = append(n.taps, t)
+	return t, nil
 }
+
+// choose makes the route of a newly selected pair. A packet that only looks as if it came from the
+// bridge never changes it.
+func (n *tapNet) choose(local, remote ice.Candidate) {
+	n.route.Store(n.routeOf(local, remote))
+}
+
+func (n *tapNet) routeOf(local, remote ice.Candidate) *route {
+	address, port := local.Address(), local.Port()
+	switch local.Type() {
+	case ice.CandidateTypeRelay:
+		return nil
+	case ice.CandidateTypeServerReflexive:
+		base := local.RelatedAddress()
+		if base == nil {
+			return nil
+		}
+		address, port = base.Address, base.Port
+	}
+	ours, err := netip.ParseAddr(address)
+	if err != nil {
+		return nil
+	}
+	theirs, err := netip.ParseAddr(remote.Address())
+	if err != nil {
+		return nil
+	}
+	want := plain(netip.AddrPortFrom(ours, uint16(port)))
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, t := range n.taps {
+		if t.local == want {
+			return &route{t, plain(netip.AddrPortFrom(theirs, uint16(remote.Port())))}
+		}
+	}
+	return nil
+}
+
+// plain is a without what tells one form of an address from another.
+func plain(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
 
 // A tap is a UDP socket of the ICE agent. Its reader is the agent's; media and
 // DTLS of the selected pair do not reach it, but go straight to the connection.
 type tap struct {
 	*net.UDPConn
-	n *tapNet
+	n     *tapNet
+	local netip.AddrPort
 }
 
 // ReadFromAddrPort implements ice.AddrPortReaderWriter.
 func (t *tap) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 	for {
 		size, from, err := t.UDPConn.ReadFromUDPAddrPort(b)
-		if err != nil {
+		if err != nil || size == 0 || b[0] < 20 { // STUN
 			return size, from, err
 		}
-		if size == 0 || b[0] < 20 { // STUN
+		r := t.n.route.Load()
+		if r == nil || r.socket != t || r.remote != plain(from) {
 			return size, from, nil
-		}
-		remote := t.n.remote.Load()
-		if remote == nil || netip.AddrPortFrom(from.Addr().Unmap(), from.Port()) != *remote {
-			return size, from, nil
-		}
-		if t.n.socket.Load() != t {
-			t.n.socket.Store(t)
 		}
 		t.n.c.take(b[:size])
 	}
@@ -79,10 +129,10 @@ func (t *tap) ReadFrom(b []byte) (int, net.Addr, error) {
 	return n, net.UDPAddrFromAddrPort(from), nil
 }
 
-// write sends to the selected pair: by the tapped socket where packets come in, else by ICE.
+// write sends to the selected pair: by the socket itself where it can, else by the agent.
 func (c *Conn) write(b []byte) error {
-	if t, remote := c.tap.socket.Load(), c.tap.remote.Load(); t != nil && remote != nil {
-		_, err := t.UDPConn.WriteToUDPAddrPort(b, *remote)
+	if r := c.tap.route.Load(); r != nil {
+		_, err := r.socket.UDPConn.WriteToUDPAddrPort(b, r.remote)
 		return err
 	}
 	_, err := c.conn.Write(b)

@@ -191,7 +191,7 @@ func (l *Leg) run() {
 		}
 		l.events <- leg.Event{Phase: leg.Over, Why: l.why}
 	}()
-	reports := time.NewTicker(bridge.ReportEvery())
+	reports := time.NewTicker(bridge.ReportEvery)
 	defer reports.Stop()
 	for !l.ended {
 		select {
