@@ -1,77 +1,42 @@
-// Package phone is a small telephone for tests and the demo: SIP over UDP and G.711,
-// written from RFC 3261 and not from the gateway's code. It calls, or is called, says a
-// tone, and remembers what it hears.
+// Package phone is a small telephone for tests and the demo: SIP over UDP and G.711, written
+// from RFC 3261, RFC 3264, RFC 3550 and RFC 4733 and not from the gateway's code, so that both
+// do not share an error. It calls or is called, says a tone, and remembers what it hears.
+//
+// It is not a SIP library: one dialog, one audio stream, no authentication, no registration.
+//
+// A call has three goroutines: one owns the dialog, one speaks, one listens. A socket for SIP
+// has one that reads. Hangup (or Close of a Line) ends them and waits for them.
 package phone
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
-	"encoding/hex"
-	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
-	"jigasi/internal/audio"
-	"jigasi/internal/codec"
+	"jigasi/internal/xlog"
 )
 
-// Options makes a call.
+// Options makes a call, or says how calls are taken.
 type Options struct {
-	Server  netip.AddrPort // the gateway
-	User    string         // user part of who is called
+	Server  netip.AddrPort // the gateway; Listen does not use it
+	User    string         // user part of who is called; Listen does not use it
 	From    string         // our own number; "" means 1001
-	Headers [][2]string
-	Tone    float64 // Hz
-	DBov    float64 // of the tone; 0 means -20
-	// On is told each step, as it happens: "INVITE sent", "180 Ringing", "200 OK", "first sound", "BYE".
-	On func(event string, at time.Time)
+	Headers [][2]string    // more headers of the INVITE, or of our 200
+	Codec   string         // PCMU or PCMA; "" means both, PCMU first
+	Tone    float64        // in Hz; 0 means we are silent
+	DBov    float64        // RMS level of the tone; 0 means -20
+	Slow    bool           // Dial: an INVITE without SDP (delayed offer)
+	// On is told each step as it happens: "INVITE sent", "180 Ringing", "200 OK",
+	// "first sound heard by the phone", "BYE received". It must not call Hangup or Close.
+	On  func(event string, at time.Time)
+	Log *slog.Logger
 }
 
-// A Phone is one call. Its methods are safe for concurrent use.
-type Phone struct {
-	opt    Options
-	sip    *net.UDPConn
-	rtp    *net.UDPConn
-	callID string
-	tag    string
-	branch string
-	invite []byte
-	wg     sync.WaitGroup
-	quit   chan struct{}
-	once   sync.Once
-	up     chan struct{}
-	upOnce sync.Once
-	rang   chan struct{}
-	rung   sync.Once
-
-	mu       sync.Mutex
-	to       string // To of the 200
-	target   string // Contact of the 200
-	answered bool
-	ended    string // why, once it is over
-	media    netip.AddrPort
-	heard    []int16
-	packets  int
-	first    time.Time
-	last     time.Time
-	gap      time.Duration
-	over     chan struct{}
-	overOnce sync.Once
-}
-
-func random() string {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
-}
-
-// Dial starts a call. Up is closed when it is answered, Over when it has ended.
-func Dial(o Options) (*Phone, error) {
+func (o Options) whole() Options {
 	if o.From == "" {
 		o.From = "1001"
 	}
@@ -81,85 +46,80 @@ func Dial(o Options) (*Phone, error) {
 	if o.On == nil {
 		o.On = func(string, time.Time) {}
 	}
+	o.Log = xlog.Or(o.Log)
+	return o
+}
+
+// A Phone is one call. Its methods are safe for concurrent use. Hangup has to be called once in
+// the end, also where the other end hung up: it gives everything back.
+type Phone struct {
+	opt  Options
+	sock *socket
+	own  bool // the socket is this call's alone
+	rtp  *net.UDPConn
+	rtcp *net.UDPConn // holds the port; what comes is not read
+	dialog
+	sound
+
+	in   chan arrival
+	hang chan struct{}
+	quit chan struct{}
+	up   chan struct{}
+	over chan struct{}
+	once sync.Once
+	wg   sync.WaitGroup
+
+	mu     sync.Mutex
+	ended  string
+	status int
+}
+
+func newPhone(o Options, s *socket, ip netip.Addr) (*Phone, error) {
 	p := &Phone{
-		opt: o, callID: random() + "@phone", tag: random(), branch: "z9hG4bK" + random(),
-		quit: make(chan struct{}), up: make(chan struct{}), over: make(chan struct{}), rang: make(chan struct{}),
+		opt: o, sock: s, in: make(chan arrival, 64),
+		hang: make(chan struct{}, 1), quit: make(chan struct{}), up: make(chan struct{}), over: make(chan struct{}),
 	}
 	var err error
-	if p.sip, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(o.Server)); err != nil {
-		return nil, err
-	}
-	local := p.sip.LocalAddr().(*net.UDPAddr)
-	if p.rtp, err = net.ListenUDP("udp", &net.UDPAddr{IP: local.IP}); err != nil {
-		_ = p.sip.Close()
-		return nil, err
-	}
-	p.invite = p.request("INVITE", "sip:"+o.User+"@"+o.Server.String(), 1, p.branch, "<sip:"+o.User+"@"+o.Server.String()+">", p.offer())
-	p.wg.Go(p.readSIP)
-	p.wg.Go(p.readRTP)
+	p.rtp, p.rtcp, err = pair(ip)
+	return p, err
+}
+
+func (p *Phone) start(first func()) {
+	p.wg.Go(func() { p.run(first) })
+	p.wg.Go(p.listen)
 	p.wg.Go(p.talk)
-	p.wg.Go(p.call)
+}
+
+// Dial starts a call and returns at once. Up is closed when it is answered, Over when it has ended.
+func Dial(o Options) (*Phone, error) {
+	o = o.whole()
+	ip, err := localFor(o.Server)
+	if err != nil {
+		return nil, err
+	}
+	s, err := open(netip.AddrPortFrom(ip, 0), nil)
+	if err != nil {
+		return nil, err
+	}
+	p, err := newPhone(o, s, ip)
+	if err != nil {
+		_ = s.conn.Close()
+		return nil, err
+	}
+	p.own = true
+	uri := fmt.Sprintf("sip:%s@%s", o.User, o.Server)
+	p.dialog = dialog{
+		callID: random() + "@phone", tag: random(), target: uri, peer: o.Server,
+		local: fmt.Sprintf(`"Phone" <sip:%s@%s>;tag=`, o.From, s.addr()), remote: "<" + uri + ">",
+	}
+	p.local += p.tag
+	s.put(p.callID, p)
+	s.start()
+	p.start(p.call)
 	return p, nil
 }
 
-func (p *Phone) localSIP() string { return p.sip.LocalAddr().String() }
-
-func (p *Phone) offer() string {
-	a := p.rtp.LocalAddr().(*net.UDPAddr)
-	return fmt.Sprintf("v=0\r\no=phone 1 1 IN IP4 %s\r\ns=-\r\nc=IN IP4 %s\r\nt=0 0\r\nm=audio %d RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n", a.IP, a.IP, a.Port)
-}
-
-func (p *Phone) request(method, uri string, seq int, branch, to, body string) []byte {
-	var b strings.Builder
-	line := func(format string, a ...any) { fmt.Fprintf(&b, format+"\r\n", a...) }
-	line("%s %s SIP/2.0", method, uri)
-	line("Via: SIP/2.0/UDP %s;branch=%s;rport", p.localSIP(), branch)
-	line("Max-Forwards: 70")
-	line(`From: "Phone" <sip:%s@%s>;tag=%s`, p.opt.From, p.localSIP(), p.tag)
-	line("To: %s", to)
-	line("Call-ID: %s", p.callID)
-	line("CSeq: %d %s", seq, method)
-	line("Contact: <sip:%s@%s>", p.opt.From, p.localSIP())
-	if method == "INVITE" {
-		for _, h := range p.opt.Headers {
-			line("%s: %s", h[0], h[1])
-		}
-	}
-	if body != "" {
-		line("Content-Type: application/sdp")
-	}
-	line("Content-Length: %d\r\n", len(body))
-	return []byte(b.String() + body)
-}
-
-// call sends the INVITE until there is any answer (RFC 3261, 17.1.1.2).
-func (p *Phone) call() {
-	p.opt.On("INVITE sent", time.Now())
-	wait := 500 * time.Millisecond
-	for range 7 {
-		_, _ = p.sip.Write(p.invite) // sent again if lost
-		select {
-		case <-p.quit:
-			return
-		case <-p.rang:
-			return
-		case <-time.After(wait):
-			wait *= 2
-		}
-	}
-	p.end("no answer from the gateway")
-}
-
-func (p *Phone) end(why string) {
-	p.overOnce.Do(func() {
-		p.mu.Lock()
-		p.ended = why
-		p.mu.Unlock()
-		close(p.over)
-	})
-}
-
-// Up is closed when the call is answered.
+// Up is closed when the call is answered: on the 200 we get, or on the ACK of ours.
 func (p *Phone) Up() <-chan struct{} { return p.up }
 
 // Over is closed when the call has ended.
@@ -172,249 +132,122 @@ func (p *Phone) Ended() string {
 	return p.ended
 }
 
-func header(msg, name string) string {
-	for _, line := range strings.Split(msg, "\r\n") {
-		if n, v, ok := strings.Cut(line, ":"); ok && strings.EqualFold(strings.TrimSpace(n), name) {
-			return strings.TrimSpace(v)
-		}
-	}
-	return ""
-}
-
-func (p *Phone) readSIP() {
-	buf := make([]byte, 65536)
-	for {
-		n, err := p.sip.Read(buf)
-		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			continue
-		}
-		msg := string(buf[:n])
-		if strings.HasPrefix(msg, "SIP/2.0 ") {
-			p.response(msg)
-		} else {
-			p.asked(msg)
-		}
-	}
-}
-
-func (p *Phone) response(msg string) {
-	var status int
-	line, _, _ := strings.Cut(msg, "\r\n")
-	if _, err := fmt.Sscanf(line, "SIP/2.0 %d", &status); err != nil || !strings.HasSuffix(header(msg, "CSeq"), "INVITE") {
-		return
-	}
-	p.rung.Do(func() { close(p.rang) })
-	text := strings.TrimPrefix(line, "SIP/2.0 ")
-	switch {
-	case status < 200:
-		if status > 100 {
-			p.opt.On(text, time.Now())
-		}
-	case status < 300:
-		p.ok(msg, text)
-	default:
-		_, _ = p.sip.Write(p.request("ACK", "sip:"+p.opt.User+"@"+p.opt.Server.String(), 1, p.branch, header(msg, "To"), ""))
-		p.opt.On(text, time.Now())
-		p.end(text)
-	}
-}
-
-func (p *Phone) ok(msg, text string) {
-	contact := header(msg, "Contact")
-	if _, rest, ok := strings.Cut(contact, "<"); ok {
-		contact, _, _ = strings.Cut(rest, ">")
-	}
+// Status is the final status of the INVITE: 200, 486 and so on; 0 as long as there is none.
+func (p *Phone) Status() int {
 	p.mu.Lock()
-	again := p.answered
-	p.answered, p.to, p.target = true, header(msg, "To"), contact
-	if _, body, ok := strings.Cut(msg, "\r\n\r\n"); ok && !again {
-		p.media = mediaOf(body)
-	}
-	to := p.to
-	p.mu.Unlock()
-	_, _ = p.sip.Write(p.request("ACK", contact, 1, "z9hG4bK"+random(), to, "")) // again with each repeated 200
-	if !again {
-		p.opt.On(text, time.Now())
-		p.upOnce.Do(func() { close(p.up) })
-	}
+	defer p.mu.Unlock()
+	return p.status
 }
 
-// mediaOf finds where RTP goes.
-func mediaOf(sdp string) netip.AddrPort {
-	var ip netip.Addr
-	port := 0
-	for _, line := range strings.Split(sdp, "\r\n") {
-		if f := strings.Fields(line); strings.HasPrefix(line, "c=") && len(f) == 3 {
-			ip, _ = netip.ParseAddr(f[2])
-		} else if strings.HasPrefix(line, "m=audio ") {
-			_, _ = fmt.Sscanf(line, "m=audio %d", &port)
-		}
+// Invite gives a header of the INVITE that was received; "" for a call of ours.
+func (p *Phone) Invite(header string) string {
+	if p.asked.method == "" {
+		return ""
 	}
-	return netip.AddrPortFrom(ip, uint16(port))
+	return p.asked.get(header)
 }
 
-// asked answers a request of the gateway.
-func (p *Phone) asked(msg string) {
-	method, _, _ := strings.Cut(msg, " ")
-	if method == "ACK" {
-		return
-	}
-	status := "200 OK"
-	if method != "BYE" && method != "OPTIONS" && method != "INFO" {
-		status = "488 Not Acceptable Here"
-	}
-	var b strings.Builder
-	b.WriteString("SIP/2.0 " + status + "\r\n")
-	for _, line := range strings.Split(msg, "\r\n") {
-		n, _, _ := strings.Cut(line, ":")
-		switch strings.ToLower(n) {
-		case "via", "from", "to", "call-id", "cseq":
-			b.WriteString(line + "\r\n")
-		}
-	}
-	b.WriteString("Content-Length: 0\r\n\r\n")
-	_, _ = p.sip.Write([]byte(b.String()))
-	if method == "BYE" {
-		p.opt.On("BYE received", time.Now())
-		p.end("the gateway hung up " + header(msg, "Reason"))
-	}
-}
-
-// Hangup ends the call and gives everything back.
-func (p *Phone) Hangup(ctx context.Context) {
+// Hangup ends the call with BYE, CANCEL or a refusal, whichever fits, waits for the other end's
+// answer as long as ctx lives, and gives everything back. The error is ctx's if no answer came.
+func (p *Phone) Hangup(ctx context.Context) error {
+	var err error
 	p.once.Do(func() {
-		p.mu.Lock()
-		answered, to, target := p.answered, p.to, p.target
-		p.mu.Unlock()
+		p.hang <- struct{}{}
 		select {
 		case <-p.over:
-		default:
-			if answered {
-				_, _ = p.sip.Write(p.request("BYE", target, 2, "z9hG4bK"+random(), to, ""))
-			} else {
-				_, _ = p.sip.Write(p.request("CANCEL", "sip:"+p.opt.User+"@"+p.opt.Server.String(), 1, p.branch, "<sip:"+p.opt.User+"@"+p.opt.Server.String()+">", ""))
-			}
-			select { // let the answer come
-			case <-ctx.Done():
-			case <-time.After(50 * time.Millisecond):
-			}
+		case <-ctx.Done():
+			err = ctx.Err()
 		}
-		p.end("hung up")
 		close(p.quit)
-		_ = p.sip.Close()
 		_ = p.rtp.Close()
+		_ = p.rtcp.Close()
 		p.wg.Wait()
+		p.sock.drop(p.callID)
+		if p.own {
+			p.sock.close()
+		}
+	})
+	return err
+}
+
+// A Line takes calls.
+type Line struct {
+	opt     Options
+	take    Taking
+	sock    *socket
+	calls   chan *Phone
+	closing chan struct{}
+	once    sync.Once
+}
+
+// Taking is how a line takes calls.
+type Taking struct {
+	At     netip.AddrPort // where to listen; the zero value is a free port of 127.0.0.1
+	Rings  time.Duration  // how long it rings; negative means for ever
+	Status int            // how it then answers: 486 and so on; 0 means 200
+}
+
+// Listen takes calls until Close.
+func Listen(t Taking, o Options) (*Line, error) {
+	if !t.At.IsValid() {
+		t.At = netip.MustParseAddrPort("127.0.0.1:0")
+	}
+	if t.Status == 0 {
+		t.Status = 200
+	}
+	l := &Line{opt: o.whole(), take: t, calls: make(chan *Phone, 100), closing: make(chan struct{})}
+	var err error
+	if l.sock, err = open(t.At, l.called); err != nil {
+		return nil, err
+	}
+	l.sock.start()
+	return l, nil
+}
+
+// Addr is where the line listens.
+func (l *Line) Addr() netip.AddrPort { return l.sock.addr() }
+
+// URI is what to call.
+func (l *Line) URI() string { return fmt.Sprintf("sip:%s@%s", l.opt.From, l.Addr()) }
+
+// Calls gives each call as it begins to ring. At most 100 wait there; more are answered 503.
+func (l *Line) Calls() <-chan *Phone { return l.calls }
+
+// Close hangs up all calls and stops listening.
+func (l *Line) Close(ctx context.Context) {
+	l.once.Do(func() {
+		close(l.closing)
+		for _, p := range l.sock.list() {
+			_ = p.Hangup(ctx) // whoever does not answer is left alone
+		}
+		l.sock.close()
+		gone, cancel := context.WithCancel(ctx)
+		cancel()
+		for _, p := range l.sock.list() { // came while we closed: there is no socket to tell them
+			_ = p.Hangup(gone)
+		}
 	})
 }
 
-// talk sends the tone, 50 packets a second.
-func (p *Phone) talk() {
-	tone := audio.NewTone(p.opt.Tone, 8000, p.opt.DBov)
-	law := codec.NewPCMU()
-	pcm := make([]int16, 160)
-	b := make([]byte, 12+160)
-	b[0] = 0x80
-	copy(b[8:], random())
-	var seq uint16
-	var stamp uint32
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-p.quit:
-			return
-		case <-p.over:
-			return
-		case <-tick.C:
-		}
-		p.mu.Lock()
-		to := p.media
-		p.mu.Unlock()
-		if !to.IsValid() {
-			continue
-		}
-		tone.Fill(pcm)
-		if _, err := law.Encode(b[12:], pcm); err != nil {
-			return
-		}
-		seq++
-		stamp += 160
-		binary.BigEndian.PutUint16(b[2:], seq)
-		binary.BigEndian.PutUint32(b[4:], stamp)
-		_, _ = p.rtp.WriteToUDPAddrPort(b, to) // the next one comes in 20 ms
+// called is an INVITE, on the socket's goroutine.
+func (l *Line) called(m message, from netip.AddrPort) {
+	select {
+	case <-l.closing:
+		l.sock.send(m.answer(503, random()).bytes(), from)
+		return
+	default:
 	}
-}
-
-func (p *Phone) readRTP() {
-	law := codec.NewPCMU()
-	buf, pcm := make([]byte, 2000), make([]int16, 2000)
-	for {
-		n, _, err := p.rtp.ReadFromUDPAddrPort(buf)
-		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			continue
-		}
-		if n <= 12 || buf[1]&0x7f != 0 {
-			continue
-		}
-		m, err := law.Decode(pcm, buf[12:n])
-		if err != nil {
-			continue
-		}
-		p.hear(pcm[:m], time.Now())
+	if len(l.calls) == cap(l.calls) {
+		l.sock.send(m.answer(503, random()).bytes(), from)
+		return
 	}
-}
-
-func (p *Phone) hear(pcm []int16, now time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.packets > 0 {
-		p.gap = max(p.gap, now.Sub(p.last))
+	p, err := newPhone(l.opt, l.sock, l.Addr().Addr())
+	if err != nil {
+		l.sock.send(m.answer(500, random()).bytes(), from)
+		return
 	}
-	if p.first.IsZero() && audio.Level(pcm) < 60 {
-		p.first = now
-		p.opt.On("first sound heard by the phone", now)
-	}
-	p.last = now
-	p.packets++
-	if len(p.heard) < 8000*3600 {
-		p.heard = append(p.heard, pcm...)
-	}
-}
-
-// Heard is all that was heard, at 8 kHz.
-func (p *Phone) Heard() []int16 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return append([]int16(nil), p.heard...)
-}
-
-// Packets is how many RTP packets came, and the longest pause between two.
-func (p *Phone) Packets() (n int, gap time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.packets, p.gap
-}
-
-// Level is the loudness of the last 100 ms, in -dBov.
-func (p *Phone) Level() uint8 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return audio.Level(p.heard[max(0, len(p.heard)-800):])
-}
-
-// Tone is the level of a frequency over the last second, in dBov.
-func (p *Phone) Tone(hz float64) float64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	pcm := p.heard[max(0, len(p.heard)-8000):]
-	if len(pcm) < 800 {
-		return -120
-	}
-	return audio.Goertzel(pcm, hz, 8000)
+	p.dialog = answering(m, from)
+	l.sock.put(p.callID, p)
+	p.start(func() { p.ring(l.take) })
+	l.calls <- p // there is room: nobody else sends
 }
