@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"jigasi/internal/app"
+	"jigasi/internal/audio"
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
 	"jigasi/internal/lab/bot"
@@ -30,63 +31,85 @@ const (
 	roomName  = "demo"
 )
 
-// options are the command's flags.
+// options are the command's flags, and what its tests change.
 type options struct {
 	length   time.Duration
 	out      string
 	listen   string
-	noBridge bool // for the test of the verdict
+	noBridge bool          // a meeting without a bridge
+	patience time.Duration // for the answer; 0 means 10 s
 }
 
+// shortest is the least time to judge by: a tone is measured over a second.
+const shortest = 2 * time.Second
+
 // Run is the command. The status is 0 only if everybody hears exactly the others.
-func Run(args []string, stdout, stderr io.Writer, _ func(string) string) int {
+func Run(args []string, stdout, stderr io.Writer, env func(string) string) int {
 	var o options
 	fs := flag.NewFlagSet("demo", flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	fs.DurationVar(&o.length, "for", 12*time.Second, "how long the call lasts")
+	fs.DurationVar(&o.length, "for", 12*time.Second, "how long the phone talks")
 	fs.StringVar(&o.out, "out", "", "folder for phone-heard.wav, room-heard.wav and call.json")
-	fs.StringVar(&o.listen, "listen", "", "keep the meeting open for your own softphone, at this host:port: call sip:demo@host:port")
+	fs.StringVar(&o.listen, "listen", "", "take calls at this IP:port and stay open for your own softphone: it calls sip:demo@IP:port")
 	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return 0
+		}
 		return 2
 	}
-	if fs.NArg() > 0 {
-		fmt.Fprintf(stderr, "demo: %q is not understood\n", fs.Arg(0))
+	if err := o.check(fs.Args()); err != nil {
+		fmt.Fprintln(stderr, "demo:", err)
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return run(ctx, o, stdout, stderr)
+	return run(ctx, o, newScreen(stdout, env), stderr)
 }
 
-func run(ctx context.Context, o options, stdout, stderr io.Writer) int {
-	show := newScreen(stdout)
+func (o options) check(rest []string) error {
+	if len(rest) > 0 {
+		return fmt.Errorf("%q is not understood", rest[0])
+	}
+	if o.length < shortest {
+		return fmt.Errorf("--for %v is too short to judge by: at least %v", o.length, shortest)
+	}
+	if o.listen != "" {
+		if _, err := netip.ParseAddrPort(o.listen); err != nil {
+			return fmt.Errorf("--listen wants IP:port, such as 0.0.0.0:5060, and not %q", o.listen)
+		}
+	}
+	return nil
+}
+
+func run(ctx context.Context, o options, show *screen, stderr io.Writer) int {
 	s, err := begin(o, show)
 	if err != nil {
 		fmt.Fprintln(stderr, "demo:", err)
 		return 1
 	}
-	defer s.close()
-	show.title("A meeting with two people, and a phone that dials in")
-	if o.listen != "" {
-		return s.open(ctx, o)
-	}
+	defer s.close(ctx)
+	show.title("A meeting of Anna and Ben, and a phone that dials in")
 	r := s.call(ctx, o)
 	if ctx.Err() != nil {
-		fmt.Fprintln(stdout, "\ninterrupted")
+		show.say("interrupted")
 		return 1
 	}
 	show.verdict(r)
+	status := 0
+	if !r.Good {
+		status = 1
+	}
 	if o.out != "" {
 		if err := s.write(o.out, r); err != nil {
 			fmt.Fprintln(stderr, "demo:", err)
 			return 1
 		}
-		fmt.Fprintf(stdout, "\nwritten: phone-heard.wav, room-heard.wav, call.json in %s\n", o.out)
+		show.say("written to " + o.out + ": phone-heard.wav, room-heard.wav, call.json")
 	}
-	if !r.Good {
-		return 1
+	if o.listen != "" {
+		s.open(ctx)
 	}
-	return 0
+	return status
 }
 
 // session is a running demo.
@@ -96,6 +119,8 @@ type session struct {
 	anna, ben *bot.Bot
 	line      *timeline
 	phone     *phone.Phone
+	nick      string  // the phone's endpoint id
+	inRoom    []int16 // what Anna heard of the phone, at 48 kHz; she forgets it when the phone leaves
 }
 
 func begin(o options, show *screen) (*session, error) {
@@ -128,27 +153,58 @@ func begin(o options, show *screen) (*session, error) {
 	return s, nil
 }
 
-func (s *session) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+// close ends all. After an interrupt nobody wants to wait.
+func (s *session) close(ctx context.Context) {
+	limit := 3 * time.Second
+	if ctx.Err() != nil {
+		limit = 500 * time.Millisecond
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
+	s.line.end()
 	if s.phone != nil {
-		s.phone.Hangup(ctx)
+		_ = s.phone.Hangup(ctx) // the gateway ends the call anyway
 	}
 	_ = s.app.Close(ctx) // the process ends
 	s.meeting.Close()
 }
 
-// open keeps the meeting for the user's own softphone.
-func (s *session) open(ctx context.Context, o options) int {
-	s.line.show.say(fmt.Sprintf("call sip:%s@%s with your softphone; Anna says %d Hz and Ben %d Hz. Ctrl-C ends it.", roomName, s.app.SIPAddrs()[0], annaTone, benTone))
-	t := time.NewTicker(time.Second)
-	defer t.Stop()
+// server is where the phone on this machine finds the gateway.
+func (s *session) server() netip.AddrPort {
+	at := s.app.SIPAddrs()[0]
+	switch {
+	case at.Addr().IsUnspecified() && at.Addr().Is4():
+		return netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), at.Port())
+	case at.Addr().IsUnspecified():
+		return netip.AddrPortFrom(netip.IPv6Loopback(), at.Port())
+	}
+	return at
+}
+
+// open keeps the meeting for the user's own softphone, until ctx is done.
+func (s *session) open(ctx context.Context) {
+	show := s.line.show
+	host := s.app.SIPAddrs()[0].String()
+	if s.app.SIPAddrs()[0].Addr().IsUnspecified() {
+		host = fmt.Sprintf("%s, or the same port at another address of this machine", s.server())
+	}
+	show.say(fmt.Sprintf("\nThe meeting stays open. Call sip:%s@%s\nAnna says %d Hz and Ben %d Hz. Ctrl-C ends it.\n", roomName, host, annaTone, benTone))
+	s.line.perCall()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return 0
-		case <-t.C:
+			show.say("")
+			return
+		case <-tick.C:
 		}
+		calls := s.app.Calls()
+		if len(calls) == 0 {
+			continue
+		}
+		nick := calls[len(calls)-1].Occupant.Resource
+		show.meters([]meter{{"phone", "Anna", level(s.anna, nick)}, {"phone", "Ben", level(s.ben, nick)}})
 	}
 }
 
@@ -156,7 +212,7 @@ func (s *session) open(ctx context.Context, o options) int {
 func (s *session) call(ctx context.Context, o options) report {
 	s.line.start()
 	p, err := phone.Dial(phone.Options{
-		Server: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), s.app.SIPAddrs()[0].Port()), User: roomName, Tone: phoneTone,
+		Server: s.server(), User: roomName, Tone: phoneTone,
 		Headers: [][2]string{{"Jitsi-Conference-Room", roomName}},
 		On:      func(event string, at time.Time) { s.line.add("phone", event, at) },
 	})
@@ -164,56 +220,76 @@ func (s *session) call(ctx context.Context, o options) report {
 		return report{Reasons: []string{err.Error()}}
 	}
 	s.phone = p
-	if err := s.talk(ctx, o.length); err != nil {
-		return report{Reasons: []string{err.Error()}, Timeline: s.line.all()}
+	var r report
+	if err := s.talk(ctx, o); err != nil {
+		r.Reasons = []string{err.Error()}
+	} else {
+		r = s.judge()
 	}
-	return s.judge()
+	s.hangup(ctx)
+	r.Codec, r.Timeline, r.End = p.Codec(), s.line.all(), s.line.cause()
+	return r
 }
 
-var errNoAnswer = errors.New("the phone was not answered in time")
+// hangup ends the call, and lets the gateway say so.
+func (s *session) hangup(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	s.line.ending()
+	if s.phone.Ended() == "" {
+		s.line.add("phone", "hangs up", time.Now())
+	}
+	_ = s.phone.Hangup(ctx) // if nobody answers, the timeline shows it
+	select {
+	case <-s.line.over:
+	case <-ctx.Done():
+	}
+}
 
-// talk lets them talk for so long, with meters.
-func (s *session) talk(ctx context.Context, length time.Duration) error {
-	end := time.NewTimer(length)
+// talk waits for the answer and lets them talk for so long, with meters.
+func (s *session) talk(ctx context.Context, o options) error {
+	if o.patience == 0 {
+		o.patience = 10 * time.Second
+	}
+	end := time.NewTimer(o.patience)
 	defer end.Stop()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
+	up := s.phone.Up()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-s.phone.Over():
-			return fmt.Errorf("the call ended: %s", s.phone.Ended())
+			return fmt.Errorf("the call ended early: %s", s.phone.Ended())
+		case <-up:
+			up = nil
+			s.nick = s.occupant()
+			end.Reset(o.length)
 		case <-end.C:
-			select {
-			case <-s.phone.Up():
-				s.line.show.meters("", 127, 127)
-				return nil
-			default:
-				return fmt.Errorf("%w (%v)", errNoAnswer, length)
+			if up != nil {
+				return fmt.Errorf("the phone was not answered within %v; the last step was: %s", o.patience, s.line.last())
 			}
+			return nil
 		case <-tick.C:
-			select {
-			case <-s.phone.Up():
-				s.line.show.meters("", s.roomLevel(), s.phone.Level())
-			default:
+			if up == nil {
+				s.line.show.meters([]meter{{"phone", "room", level(s.anna, s.nick)}, {"room", "phone", s.phone.Level()}})
 			}
 		}
 	}
 }
 
-// roomLevel is how loud Anna hears the phone.
-func (s *session) roomLevel() uint8 {
-	nick := s.nick()
-	v, ok := s.anna.Hears()[nick]
+// level is how loud a person hears a participant.
+func level(who *bot.Bot, nick string) uint8 {
+	v, ok := who.Hears()[nick]
 	if !ok || v.Since > 300*time.Millisecond {
-		return 127
+		return audio.Silent
 	}
 	return v.Level()
 }
 
-// nick is the phone's endpoint id.
-func (s *session) nick() string {
+// occupant is the endpoint id of the call.
+func (s *session) occupant() string {
 	for _, c := range s.app.Calls() {
 		return c.Occupant.Resource
 	}

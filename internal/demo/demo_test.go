@@ -50,7 +50,7 @@ func TestDemoSucceedsAndWritesItsFiles(t *testing.T) {
 
 func TestDemoFailsWithoutABridge(t *testing.T) {
 	var out, errs bytes.Buffer
-	if status := run(t.Context(), options{length: time.Second, noBridge: true}, &out, &errs); status != 1 || !strings.Contains(out.String(), "not answered") {
+	if status := run(t.Context(), options{length: time.Second, noBridge: true, patience: 2 * time.Second}, newScreen(&out, os.Getenv), &errs); status != 1 || !strings.Contains(out.String(), "not answered") {
 		t.Errorf("status %d\n%s%s", status, out.String(), errs.String())
 	}
 }

@@ -3,8 +3,10 @@ package demo
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
+	"time"
 
 	"jigasi/internal/audio"
 	"jigasi/internal/lab/bot"
@@ -46,37 +48,65 @@ type stream struct {
 	Level   int     `json:"level_dbov"`
 }
 
-// judge measures who hears whom.
+// party is who takes part in the verdict.
+type party struct {
+	name string
+	hz   float64
+	nick string         // endpoint id
+	hear func() hearing // what it hears
+}
+
+// hearing gives the level of a frequency from one participant, or from all where that cannot be told.
+type hearing func(nick string, hz float64) float64
+
+// anybody is the nick for all together.
+const anybody = ""
+
+// judge measures who hears whom, while they talk.
 func (s *session) judge() report {
-	r := report{Good: true, Timeline: s.line.all(), Codec: "PCMU", End: "normal"}
-	nick := s.nick()
-	parties := []struct {
-		name string
-		hz   int
-		tone func(hz float64) float64
-	}{
-		{"phone", phoneTone, s.phone.Tone},
-		{"Anna", annaTone, total(s.anna)},
-		{"Ben", benTone, total(s.ben)},
+	r := report{Good: true}
+	parties := []party{
+		{"phone", phoneTone, s.nick, func() hearing { return func(_ string, hz float64) float64 { return s.phone.Tone(hz) } }},
+		{"Anna", annaTone, s.anna.Nick(), func() hearing { return ears(s.anna) }},
+		{"Ben", benTone, s.ben.Nick(), func() hearing { return ears(s.ben) }},
 	}
 	for _, who := range parties {
+		hear := who.hear()
 		for _, whom := range parties {
-			p := pair{Who: who.name, Whom: whom.name, Hz: whom.hz, Level: who.tone(float64(whom.hz)), Wanted: who.name != whom.name}
-			p.Good = p.Wanted && p.Level > heardAt || !p.Wanted && p.Level < absentAt
+			p := pair{Who: who.name, Whom: whom.name, Hz: int(whom.hz), Wanted: who.name != whom.name}
+			if p.Wanted {
+				p.Level = hear(whom.nick, whom.hz)
+				p.Good = p.Level > heardAt
+			} else {
+				p.Level = hear(anybody, whom.hz)
+				p.Good = p.Level < absentAt
+			}
+			p.Level = math.Round(p.Level*10) / 10
 			if !p.Good {
-				r.Good = false
 				r.Reasons = append(r.Reasons, p.String())
 			}
 			r.Hearing = append(r.Hearing, p)
 		}
+		if who.name == "phone" {
+			continue
+		}
+		for _, other := range parties[1:] { // the gateway must not say again what others said
+			if db := hear(s.nick, other.hz); db >= absentAt {
+				r.Reasons = append(r.Reasons, fmt.Sprintf("%s hears %s from the phone (%.0f dBov)", who.name, other.name, db))
+			}
+		}
 	}
-	n, gap := s.phone.Packets()
-	r.Phone = stream{Packets: n, GapMS: float64(gap.Microseconds()) / 1000, Level: -int(s.phone.Level())}
-	if v, ok := s.anna.Hears()[nick]; ok {
-		r.Room = stream{Packets: v.Packets, Lost: v.Lost(), GapMS: float64(v.Gap.Microseconds()) / 1000, Level: -int(v.Level())}
+	r.Good = len(r.Reasons) == 0
+	t := s.phone.Traffic()
+	r.Phone = stream{Packets: t.Packets, Lost: t.Lost, GapMS: ms(t.Gap), Level: -int(s.phone.Level())}
+	if v, ok := s.anna.Hears()[s.nick]; ok {
+		s.inRoom = v.PCM()
+		r.Room = stream{Packets: v.Packets, Lost: v.Lost(), GapMS: ms(v.Gap), Level: -int(v.Level())}
 	}
 	return r
 }
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func (p pair) String() string {
 	switch {
@@ -88,11 +118,19 @@ func (p pair) String() string {
 	return fmt.Sprintf("%s hears %s", p.Who, p.Whom)
 }
 
-// total is the loudest a bot hears a frequency from anybody.
-func total(b *bot.Bot) func(hz float64) float64 {
-	return func(hz float64) float64 {
+// ears is what a person hears now.
+func ears(b *bot.Bot) hearing {
+	voices := b.Hears()
+	return func(nick string, hz float64) float64 {
+		if nick != anybody {
+			v, ok := voices[nick]
+			if !ok || v.Since > time.Second {
+				return -120
+			}
+			return v.Tone(hz)
+		}
 		best := -120.0
-		for _, v := range b.Hears() {
+		for _, v := range voices {
 			best = max(best, v.Tone(hz))
 		}
 		return best
@@ -107,11 +145,7 @@ func (s *session) write(dir string, r report) error {
 	if err := writeWAV(filepath.Join(dir, "phone-heard.wav"), s.phone.Heard(), 8000); err != nil {
 		return err
 	}
-	var room []int16
-	if v, ok := s.anna.Hears()[s.nick()]; ok {
-		room = v.PCM()
-	}
-	if err := writeWAV(filepath.Join(dir, "room-heard.wav"), room, 48000); err != nil {
+	if err := writeWAV(filepath.Join(dir, "room-heard.wav"), s.inRoom, 48000); err != nil {
 		return err
 	}
 	b, err := json.MarshalIndent(r, "", "  ")

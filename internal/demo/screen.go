@@ -1,39 +1,60 @@
 package demo
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 	"sync"
 	"time"
+
+	"jigasi/internal/audio"
 )
 
-// screen writes the demo's output. On a terminal the meters stay in place.
+// screen writes the demo's output. On a terminal the meters stay in place; elsewhere there is a
+// line of them each second.
 type screen struct {
 	mu    sync.Mutex
 	w     io.Writer
+	style style
 	tty   bool
 	drawn bool
 	last  time.Time
 }
 
-func newScreen(w io.Writer) *screen {
-	f, ok := w.(*os.File)
-	tty := false
-	if ok {
-		if info, err := f.Stat(); err == nil {
-			tty = info.Mode()&os.ModeCharDevice != 0
-		}
-	}
-	return &screen{w: w, tty: tty}
+// style is how bars and marks look.
+type style struct {
+	full, empty, arrow       string
+	bold, dim, good, bad, no string
 }
 
-func (s *screen) title(text string) { s.say(text + "\n" + strings.Repeat("-", len(text))) }
+func newScreen(w io.Writer, env func(string) string) *screen {
+	s := &screen{w: w, style: style{full: "#", empty: ".", arrow: "->"}}
+	if f, ok := w.(*os.File); ok && env("TERM") != "dumb" {
+		if info, err := f.Stat(); err == nil {
+			s.tty = info.Mode()&os.ModeCharDevice != 0
+		}
+	}
+	locale := env("LC_ALL")
+	for _, name := range []string{"LC_CTYPE", "LANG"} {
+		if locale == "" {
+			locale = env(name)
+		}
+	}
+	if l := strings.ToLower(locale); strings.HasSuffix(l, "utf-8") || strings.HasSuffix(l, "utf8") {
+		s.style.full, s.style.empty, s.style.arrow = "█", "░", "→"
+	}
+	if s.tty && env("NO_COLOR") == "" {
+		s.style.bold, s.style.dim, s.style.good, s.style.bad, s.style.no = "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[31m", "\x1b[0m"
+	}
+	return s
+}
 
-// say writes a line above the meters.
+func (s *screen) title(text string) {
+	s.say(s.style.bold + text + s.style.no + "\n")
+}
+
+// say writes lines; the meters come under them again.
 func (s *screen) say(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,6 +62,11 @@ func (s *screen) say(text string) {
 	fmt.Fprintln(s.w, text)
 }
 
+func (s *screen) step(e step) {
+	s.say(fmt.Sprintf("%s%9.1f ms%s  %-8s %s", s.style.dim, e.MS, s.style.no, e.Where, e.What))
+}
+
+// clear is called with mu held.
 func (s *screen) clear() {
 	if s.drawn {
 		fmt.Fprint(s.w, "\r\x1b[2K")
@@ -48,117 +74,67 @@ func (s *screen) clear() {
 	}
 }
 
-// meters draws how loud the room hears the phone, and the phone the room.
-func (s *screen) meters(_ string, room, phone uint8) {
+// meter is how loud one is heard by another, in -dBov.
+type meter struct {
+	from, to string
+	level    uint8
+}
+
+// meters draws levels side by side, in less than 80 columns.
+func (s *screen) meters(list []meter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	line := fmt.Sprintf("  phone -> room %s  room -> phone %s", bar(room), bar(phone))
+	if !s.tty && time.Since(s.last) < time.Second {
+		return
+	}
+	s.last = time.Now()
+	var b strings.Builder
+	for _, m := range list {
+		b.WriteString("  " + m.from + " " + s.style.arrow + " " + m.to + " " + s.bar(m.level))
+	}
 	if s.tty {
 		s.clear()
-		fmt.Fprint(s.w, line)
+		fmt.Fprint(s.w, b.String())
 		s.drawn = true
 		return
 	}
-	if time.Since(s.last) >= time.Second {
-		s.last = time.Now()
-		fmt.Fprintln(s.w, line)
-	}
+	fmt.Fprintln(s.w, b.String())
 }
 
-// bar is a level as a bar of 20: -60 dBov and less is empty.
-func bar(level uint8) string {
-	n := max(0, min(20, (60-int(level))/2))
-	if level >= 127 {
-		return strings.Repeat(".", 20) + "   silent"
+// width of a bar; it is empty at quietest and full at 0 dBov.
+const (
+	width    = 12
+	quietest = 60
+)
+
+func (s *screen) bar(level uint8) string {
+	n := max(0, quietest-int(level)) * width / quietest
+	text := "  silent "
+	if level < audio.Silent {
+		text = fmt.Sprintf(" %3d dBov", -int(level))
 	}
-	return strings.Repeat("#", n) + strings.Repeat(".", 20-n) + fmt.Sprintf(" -%2d dBov", level)
+	return strings.Repeat(s.style.full, n) + strings.Repeat(s.style.empty, width-n) + text
 }
 
+// verdict tells who hears whom.
 func (s *screen) verdict(r report) {
 	s.say("")
 	for _, p := range r.Hearing {
-		if p.Wanted {
-			mark := "yes"
-			if !p.Good {
-				mark = "NO"
-			}
-			s.say(fmt.Sprintf("  %-5s hears %-5s (%d Hz): %-3s %6.1f dBov", p.Who, p.Whom, p.Hz, mark, p.Level))
+		if !p.Wanted {
+			continue
 		}
+		mark := s.style.good + "yes" + s.style.no
+		if !p.Good {
+			mark = s.style.bad + "NO " + s.style.no
+		}
+		s.say(fmt.Sprintf("  %-5s hears %-5s (%d Hz)  %s  %6.1f dBov", p.Who, p.Whom, p.Hz, mark, p.Level))
 	}
 	for _, why := range r.Reasons {
 		s.say("  problem: " + why)
 	}
 	if r.Good {
-		s.say("\nverdict: each hears exactly the others")
+		s.say("\n" + s.style.good + "verdict: each hears exactly the others" + s.style.no)
 	} else {
-		s.say("\nverdict: this call is not right")
+		s.say("\n" + s.style.bad + "verdict: this call is not right" + s.style.no)
 	}
 }
-
-// step is one event of the call.
-type step struct {
-	MS    float64 `json:"ms"`
-	Where string  `json:"where"`
-	What  string  `json:"what"`
-}
-
-// timeline collects the steps of a call. It is a slog.Handler: the gateway's part of the
-// timeline is just its log at level info.
-type timeline struct {
-	show *screen
-
-	mu    sync.Mutex
-	began time.Time
-	steps []step
-}
-
-func newTimeline(show *screen) *timeline { return &timeline{show: show} }
-
-func (t *timeline) start() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.began = time.Now()
-}
-
-func (t *timeline) add(where, what string, at time.Time) {
-	t.mu.Lock()
-	if t.began.IsZero() {
-		t.mu.Unlock()
-		return
-	}
-	s := step{MS: float64(at.Sub(t.began).Microseconds()) / 1000, Where: where, What: what}
-	t.steps = append(t.steps, s)
-	t.mu.Unlock()
-	t.show.say(fmt.Sprintf("  %8.1f ms  %-8s %s", s.MS, where, what))
-}
-
-func (t *timeline) all() []step {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return append([]step(nil), t.steps...)
-}
-
-// Enabled implements slog.Handler.
-func (t *timeline) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelInfo }
-
-// told are the attributes worth a place in the timeline.
-var told = map[string]bool{"ready": true, "ms": true, "ice_ms": true, "dtls_ms": true, "codec": true, "others": true, "sources": true, "why": true, "cause": true, "err": true}
-
-// Handle implements slog.Handler.
-func (t *timeline) Handle(_ context.Context, r slog.Record) error {
-	text := r.Message
-	r.Attrs(func(a slog.Attr) bool {
-		if told[a.Key] {
-			text += fmt.Sprintf(" %s=%v", a.Key, a.Value)
-		}
-		return true
-	})
-	t.add("gateway", text, r.Time)
-	return nil
-}
-
-// WithAttrs implements slog.Handler.
-func (t *timeline) WithAttrs([]slog.Attr) slog.Handler { return t }
-
-// WithGroup implements slog.Handler.
-func (t *timeline) WithGroup(string) slog.Handler { return t }
