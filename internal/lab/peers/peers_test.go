@@ -1,0 +1,196 @@
+//go:build lab
+
+package peers
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"jigasi/internal/app"
+	"jigasi/internal/config"
+	"jigasi/internal/lab"
+	"jigasi/internal/lab/bot"
+)
+
+// gateway is a lab with the real gateway in it.
+type gateway struct {
+	*lab.Meeting
+	app *app.App
+	sip string // host:port over UDP
+}
+
+func start(t *testing.T, change func(*config.Config)) *gateway {
+	t.Helper()
+	l, err := lab.Start(lab.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := config.Default()
+	cfg.Meeting.Domain = lab.Domain
+	cfg.XMPP.Server, cfg.XMPP.Plaintext = l.XMPP.Addr(), true
+	cfg.SIP.Listen = []string{"udp:127.0.0.1:0", "tcp:127.0.0.1:0"}
+	cfg.Admin.Port = 0
+	low := 30000 + 1000*rand.IntN(10)
+	cfg.Media.MinPort, cfg.Media.MaxPort = low, low+999
+	if change != nil {
+		change(cfg)
+	}
+	log := slog.New(slog.DiscardHandler)
+	if os.Getenv("LAB_LOG") != "" {
+		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	a, err := app.New(cfg, app.Options{Version: "lab", Loopback: true, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+		defer cancel()
+		if err := a.Close(ctx); err != nil {
+			t.Error(err)
+		}
+		l.Close()
+	})
+	return &gateway{l, a, a.SIPAddrs()[0].String()}
+}
+
+// need fails the test when a program is missing.
+func need(t *testing.T, program string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		t.Fatalf("%s is missing: run make lab-install", program)
+	}
+	return path
+}
+
+// child runs a program until the end of the test; its output is shown where the test fails.
+func child(t *testing.T, program string, args ...string) *exec.Cmd {
+	t.Helper()
+	c := exec.Command(need(t, program), args...)
+	var out bytes.Buffer
+	c.Stdout, c.Stderr = &out, &out
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { _ = c.Wait(); close(done) }()
+	t.Cleanup(func() {
+		_ = c.Process.Kill()
+		<-done
+		if t.Failed() {
+			text := out.String()
+			t.Logf("%s said:\n%s", program, text[max(0, len(text)-4000):])
+		}
+	})
+	return c
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return c.LocalAddr().(*net.UDPAddr).Port
+}
+
+func eventually(t *testing.T, limit time.Duration, want string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	t.Errorf("not within %v: %s", limit, want)
+}
+
+func hears(b *bot.Bot, hz float64) func() bool {
+	return func() bool {
+		for _, v := range b.Hears() {
+			if v.Since < 300*time.Millisecond && v.Tone(hz) > -26 {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// config reads a template of testdata, fills it in, and writes it to dir.
+func fill(t *testing.T, dir, name string, values map[string]string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	for k, v := range values {
+		text = strings.ReplaceAll(text, "@"+k+"@", v)
+	}
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// sipp runs a scenario against the gateway and gives its output.
+func sipp(t *testing.T, g *gateway, scenario string, args ...string) {
+	t.Helper()
+	base := []string{g.sip, "-sf", filepath.Join("testdata", scenario), "-i", "127.0.0.1", "-p", fmt.Sprint(freePort(t)), "-nostdin", "-timeout", "120s", "-timeout_error"}
+	out, err := exec.Command(need(t, "sipp"), append(base, args...)...).CombinedOutput()
+	if err != nil {
+		t.Errorf("sipp %s: %v\n%s", scenario, err, out[max(0, len(out)-3000):])
+	}
+}
+
+func TestSippCalls(t *testing.T) {
+	g := start(t, nil)
+	g.Join("alpha", 620)
+	g.Join("alpha", 880)
+	sipp(t, g, "uac.xml", "-s", "room", "-m", "5", "-r", "5")
+	sipp(t, g, "uac_late_offer.xml", "-s", "room", "-m", "2", "-r", "2")
+	sipp(t, g, "uac_cancel.xml", "-s", "room", "-m", "3", "-r", "3")
+	eventually(t, 5*time.Second, "no call is left", func() bool { return len(g.app.Calls()) == 0 })
+}
+
+func TestSippOverTCP(t *testing.T) {
+	g := start(t, nil)
+	g.Join("alpha", 620)
+	g.Join("alpha", 880)
+	g.sip = g.app.SIPAddrs()[1].String()
+	sipp(t, g, "uac.xml", "-s", "room", "-m", "3", "-r", "3", "-t", "t1")
+}
+
+// TestT50_ThousandCallsLeaveNothing: 1000 calls at 20 a second, none fails, nothing is left.
+func TestT50_ThousandCallsLeaveNothing(t *testing.T) {
+	g := start(t, nil)
+	g.Join("alpha", 620)
+	g.Join("alpha", 880)
+	sipp(t, g, "uac.xml", "-s", "room", "-m", "20", "-r", "20") // warm
+	time.Sleep(2 * time.Second)
+	before := runtime.NumGoroutine()
+	sipp(t, g, "uac.xml", "-s", "room", "-m", "1000", "-r", "20", "-l", "200")
+	eventually(t, 10*time.Second, "no call is left", func() bool { return len(g.app.Calls()) == 0 && g.app.PortsInUse() == 0 })
+	eventually(t, 45*time.Second, "goroutines are back where they were", func() bool { return runtime.NumGoroutine() <= before+5 })
+	if s := g.app.Exchange().Stats(); s.Ended < 1000 || s.Failed > 0 {
+		t.Errorf("%+v", s)
+	}
+	eventually(t, 5*time.Second, "the room is as it was", func() bool { return len(g.XMPP.Room("alpha").Nicks()) == 3 })
+	t.Logf("goroutines before %d, after %d", before, runtime.NumGoroutine())
+}
