@@ -250,7 +250,7 @@ func (l *Layer) admit(req *sip.Request, f Flow) bool {
 	if banned {
 		l.stats.Banned.Add(1)
 		l.said.Do(time.Now(), func(int64) {
-			l.log.Warn("a stranger asks too often and is not answered for a while", xlog.Peer, f.remote.String())
+			l.log.Warn("a stranger asks too often and is not answered for a while; list it in sip.trunks if it may", xlog.Peer, f.remote.String())
 		})
 	}
 	return ok
