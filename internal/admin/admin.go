@@ -24,9 +24,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"jigasi/internal/xlog"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Options makes a Server. Every function may be nil, must be safe for concurrent

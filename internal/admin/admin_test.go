@@ -195,19 +195,38 @@ func TestCodes(t *testing.T) {
 		what, body, header string
 		status             int
 	}{
-		{"/about/health", "", "", 200}, {"POST /about/health", "", "", 405}, {"/about/health/", "", "", 404}, {"//about/health", "", "", 404},
-		{"/about/health?x=y", "", "Accept: application/json", 200}, {"HEAD /about/health", "", "", 200},
-		{"PUT /about/version", "", "", 405}, {"DELETE /about/stats", "", "", 405}, {"PATCH /debug", "", "", 405}, {"/", "", "", 404}, {"/wibble", "", "", 404},
-		{"/about/shutdown", "", "", 405}, {"POST /about/shutdown", `{ "graceful-shutdown": "true" }`, kind, 200},
+		{"/about/health", "", "", 200},
+		{"POST /about/health", "", "", 405},
+		{"/about/health/", "", "", 404},
+		{"//about/health", "", "", 404},
+		{"/about/health?x=y", "", "Accept: application/json", 200},
+		{"HEAD /about/health", "", "", 200},
+		{"PUT /about/version", "", "", 405},
+		{"DELETE /about/stats", "", "", 405},
+		{"PATCH /debug", "", "", 405},
+		{"/", "", "", 404},
+		{"/wibble", "", "", 404},
+		{"/about/shutdown", "", "", 405},
+		{"POST /about/shutdown", `{ "graceful-shutdown": "true" }`, kind, 200},
 		{"POST /about/shutdown", "", "Sec-Fetch-Site: cross-site", 403},
-		{"POST /metrics", "", "", 200}, {"/metrics", "", "Accept: image/png", 500}, {"/livez", "", "", 200}, {"/readyz", "", "", 200},
-		{"POST /configure/call-control-muc/list", "", "", 405}, {"/configure/call-control-muc/add", "", "", 405}, {"POST /configure/call-control-muc/other", `{"id":"x"}`, kind, 404},
-		{"POST /configure/call-control-muc/add", `{"id":"x"}`, "", 415}, {"POST /configure/call-control-muc/add", `{"id":"x"}`, "Content-Type: application/json; charset=latin1", 415},
+		{"POST /metrics", "", "", 200},
+		{"/metrics", "", "Accept: image/png", 500},
+		{"/livez", "", "", 200},
+		{"/readyz", "", "", 200},
+		{"POST /configure/call-control-muc/list", "", "", 405},
+		{"/configure/call-control-muc/add", "", "", 405},
+		{"POST /configure/call-control-muc/other", `{"id":"x"}`, kind, 404},
+		{"POST /configure/call-control-muc/add", `{"id":"x"}`, "", 415},
+		{"POST /configure/call-control-muc/add", `{"id":"x"}`, "Content-Type: application/json; charset=latin1", 415},
 		{"POST /configure/call-control-muc/add", `{"id":"x"}`, "Content-Type: application/json;charset=UTF-8", 200},
-		{"POST /configure/call-control-muc/add", `{"id":5}`, kind, 400}, {"POST /configure/call-control-muc/add", `{}`, kind, 400}, {"POST /configure/call-control-muc/add", `[`, kind, 400},
-		{"POST /configure/call-control-muc/add", `{"id":"x","a":["b"]}`, kind, 400}, {"POST /configure/call-control-muc/add", `null`, kind, 400},
+		{"POST /configure/call-control-muc/add", `{"id":5}`, kind, 400},
+		{"POST /configure/call-control-muc/add", `{}`, kind, 400},
+		{"POST /configure/call-control-muc/add", `[`, kind, 400},
+		{"POST /configure/call-control-muc/add", `{"id":"x","a":["b"]}`, kind, 400},
+		{"POST /configure/call-control-muc/add", `null`, kind, 400},
 		{"POST /configure/call-control-muc/add", `{"id":"x","a":"` + strings.Repeat("b", maxBody) + `"}`, kind, 413},
-		{"POST /configure/call-control-muc/remove", `{"id":"x"}`, kind, 200}, {"POST /configure/call-control-muc/remove", `{"id":"x"}`, kind, 400},
+		{"POST /configure/call-control-muc/remove", `{"id":"x"}`, kind, 200},
+		{"POST /configure/call-control-muc/remove", `{"id":"x"}`, kind, 400},
 	} {
 		if got := ask(h, c.what, c.body, c.header); got.Code != c.status {
 			t.Errorf("%s %.40s: %d, want %d", c.what, c.body, got.Code, c.status)
@@ -341,8 +360,10 @@ func TestT30_AdminClosed(t *testing.T) {
 	var log bytes.Buffer
 	shut := false
 	h := server(t, Options{Host: "0.0.0.0", Token: "a long secret token", Version: "1", Shutdown: func() { shut = true }, Log: slog.New(slog.NewTextHandler(&log, nil))})
-	paths := []string{"/", "/wibble", "/about/health", "/about/version", "/about/stats", "POST /about/shutdown", "/debug", "/metrics", "/livez", "/readyz",
-		"/configure/call-control-muc/list", "POST /configure/call-control-muc/add", "POST /configure/call-control-muc/remove", "OPTIONS /about/health"}
+	paths := []string{
+		"/", "/wibble", "/about/health", "/about/version", "/about/stats", "POST /about/shutdown", "/debug", "/metrics", "/livez", "/readyz",
+		"/configure/call-control-muc/list", "POST /configure/call-control-muc/add", "POST /configure/call-control-muc/remove", "OPTIONS /about/health",
+	}
 	for _, path := range paths {
 		for _, auth := range []string{"", "Authorization: Bearer", "Authorization: Bearer a long secret", "Authorization: Basic a long secret token", "Authorization: a long secret token", "X: y"} {
 			if got := ask(h, path, "", auth); got.Code != 401 || got.Body.Len() != 0 {

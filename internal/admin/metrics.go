@@ -9,12 +9,12 @@ import (
 	"strings"
 	"time"
 
+	"jigasi/internal/xlog"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
-
-	"jigasi/internal/xlog"
 )
 
 // A Kind says how a Sample behaves.

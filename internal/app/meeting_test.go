@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"jigasi/internal/app"
 	"jigasi/internal/call"
 	"jigasi/internal/cause"
@@ -21,6 +19,8 @@ import (
 	"jigasi/internal/rtpport"
 	"jigasi/internal/sdp"
 	"jigasi/internal/sip"
+
+	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -10,12 +10,12 @@ import (
 	"sync"
 	"time"
 
+	"jigasi/internal/cause"
+	"jigasi/internal/jingle"
+
 	"github.com/pion/ice/v4"
 	"github.com/pion/logging"
 	"github.com/pion/stun/v4"
-
-	"jigasi/internal/cause"
-	"jigasi/internal/jingle"
 )
 
 func (c *Conn) agentOptions() ([]ice.AgentOption, error) {

@@ -24,14 +24,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pion/dtls/v3"
-	"github.com/pion/ice/v4"
-	"github.com/pion/transport/v5/packetio"
-
 	"jigasi/internal/cause"
 	"jigasi/internal/jingle"
 	"jigasi/internal/rtpx"
 	"jigasi/internal/xlog"
+
+	"github.com/pion/dtls/v3"
+	"github.com/pion/ice/v4"
+	"github.com/pion/transport/v5/packetio"
 )
 
 // A Relay is a TURN server.

@@ -8,13 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pion/rtp"
-	"go.uber.org/goleak"
-
 	"jigasi/internal/bridge"
 	"jigasi/internal/cause"
 	"jigasi/internal/jingle"
 	"jigasi/internal/rtpx"
+
+	"github.com/pion/rtp"
+	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -6,10 +6,10 @@ import (
 	"net"
 	"time"
 
+	"jigasi/internal/jingle"
+
 	"github.com/pion/dtls/v3"
 	"github.com/pion/transport/v5/packetio"
-
-	"jigasi/internal/jingle"
 )
 
 // handshake is DTLS-SRTP as the client (RFC 5764), and makes the session.
@@ -56,5 +56,6 @@ func (d dtlsConn) WriteTo(b []byte, _ net.Addr) (int, error) { return d.c.conn.W
 func (d dtlsConn) Close() error                              { return d.c.dtlsIn.Close() }
 func (d dtlsConn) LocalAddr() net.Addr                       { return d.c.conn.LocalAddr() }
 func (d dtlsConn) SetDeadline(t time.Time) error             { return d.c.dtlsIn.SetReadDeadline(t) }
-func (d dtlsConn) SetReadDeadline(t time.Time) error         { return d.c.dtlsIn.SetReadDeadline(t) }
-func (dtlsConn) SetWriteDeadline(time.Time) error            { return nil }
+
+func (d dtlsConn) SetReadDeadline(t time.Time) error { return d.c.dtlsIn.SetReadDeadline(t) }
+func (dtlsConn) SetWriteDeadline(time.Time) error    { return nil }

@@ -16,13 +16,13 @@ import (
 	"testing"
 	"time"
 
+	"jigasi/internal/jingle"
+	"jigasi/internal/rtpx"
+
 	"github.com/pion/dtls/v3"
 	"github.com/pion/ice/v4"
 	"github.com/pion/srtp/v3"
 	"github.com/pion/transport/v5/packetio"
-
-	"jigasi/internal/jingle"
-	"jigasi/internal/rtpx"
 )
 
 // peer is the far side: a controlling agent and a DTLS server, as the videobridge.

@@ -6,12 +6,12 @@ import (
 	"sync"
 	"time"
 
+	"jigasi/internal/rtpx"
+
 	"github.com/pion/dtls/v3"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/srtp/v3"
-
-	"jigasi/internal/rtpx"
 )
 
 const (

@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pion/srtp/v3"
-
 	"jigasi/internal/cause"
 	"jigasi/internal/jingle"
 	"jigasi/internal/rtpx"
 	"jigasi/internal/xlog"
+
+	"github.com/pion/srtp/v3"
 )
 
 // far is a session and the bridge's side of its keys.

@@ -88,9 +88,12 @@ func TestG711Tables(t *testing.T) {
 		payload byte
 		want    int16
 	}{
-		{"u-law loudest", codec.NewPCMU(), 0x80, 32124}, {"u-law lowest", codec.NewPCMU(), 0x00, -32124},
-		{"u-law zero", codec.NewPCMU(), 0xff, 0}, {"A-law loudest", codec.NewPCMA(), 0xaa, 32256},
-		{"A-law lowest", codec.NewPCMA(), 0x2a, -32256}, {"A-law smallest", codec.NewPCMA(), 0xd5, 8},
+		{"u-law loudest", codec.NewPCMU(), 0x80, 32124},
+		{"u-law lowest", codec.NewPCMU(), 0x00, -32124},
+		{"u-law zero", codec.NewPCMU(), 0xff, 0},
+		{"A-law loudest", codec.NewPCMA(), 0xaa, 32256},
+		{"A-law lowest", codec.NewPCMA(), 0x2a, -32256},
+		{"A-law smallest", codec.NewPCMA(), 0xd5, 8},
 	} {
 		var out [1]int16
 		if _, err := tt.c.Decode(out[:], []byte{tt.payload}); err != nil || out[0] != tt.want {

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"jigasi/internal/xlog"
+
+	"go.yaml.in/yaml/v3"
 )
 
 const sampleHead = `# The configuration of jigasi: every key with its default and what it is for.

@@ -12,9 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"jigasi/internal/xlog"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // maxNodes bounds what aliases can make of a small file.

@@ -9,12 +9,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"jigasi/internal/cause"
 	"jigasi/internal/exchange"
 	"jigasi/internal/rayo"
 	"jigasi/internal/stanza"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestDialRefusals(t *testing.T) {

@@ -8,11 +8,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"jigasi/internal/exchange"
 	"jigasi/internal/stanza"
 	"jigasi/internal/xmpp"
+
+	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

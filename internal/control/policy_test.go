@@ -103,8 +103,14 @@ func TestWhoMayDial(t *testing.T) {
 		p.seen(stanza.ParseJID(focus), stanza.New("", "presence").Add(stanza.New(nsMUCUser, "x").Add(item)))
 		var may []string
 		for _, x := range [][2]string{
-			{"occupant", focus}, {"other", brewery + "/other"}, {"room", brewery}, {"real", real}, {"real2", "focus@auth.meet.localhost/2"},
-			{"bare", "focus@auth.meet.localhost2"}, {"guest", "guest@meet.localhost/x"}, {"none", ""},
+			{"occupant", focus},
+			{"other", brewery + "/other"},
+			{"room", brewery},
+			{"real", real},
+			{"real2", "focus@auth.meet.localhost/2"},
+			{"bare", "focus@auth.meet.localhost2"},
+			{"guest", "guest@meet.localhost/x"},
+			{"none", ""},
 		} {
 			if p.mayDial(stanza.ParseJID(x[1])) {
 				may = append(may, x[0])

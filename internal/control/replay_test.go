@@ -7,12 +7,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"jigasi/internal/cause"
 	"jigasi/internal/exchange"
 	"jigasi/internal/rayo"
 	"jigasi/internal/stanza"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestReplay plays what a real focus has said to three gateways, and wants the

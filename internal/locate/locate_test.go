@@ -41,9 +41,11 @@ func lookup[T any](z *zone, m map[string][]T, name string) ([]T, time.Duration, 
 func (z *zone) NAPTR(_ context.Context, n string) ([]NAPTR, time.Duration, error) {
 	return lookup(z, z.naptr, n)
 }
+
 func (z *zone) SRV(_ context.Context, n string) ([]SRV, time.Duration, error) {
 	return lookup(z, z.srv, n)
 }
+
 func (z *zone) Addrs(_ context.Context, n string) ([]netip.Addr, time.Duration, error) {
 	m := map[string][]netip.Addr{}
 	for k, v := range z.addrs {

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"jigasi/internal/stanza"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func parse(t *testing.T, s string) *stanza.Elem {

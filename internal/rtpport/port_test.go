@@ -9,13 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"jigasi/internal/audio"
 	"jigasi/internal/media"
 	"jigasi/internal/rtpport"
 	"jigasi/internal/rtpx"
 	"jigasi/internal/sdp"
+
+	"go.uber.org/goleak"
 )
 
 var loopback = netip.MustParseAddr("127.0.0.1")
@@ -26,7 +26,6 @@ type ear struct {
 	hz    float64
 	tones map[int]*audio.Tone
 	heard []int16
-	third audio.Third
 	up    audio.Doubler
 }
 
@@ -153,8 +152,15 @@ func TestTonesBothWays(t *testing.T) {
 		ptime int
 		srtp  sdp.Policy
 	}{
-		{"PCMU", 20, sdp.Off}, {"PCMA", 10, sdp.Off}, {"PCMU", 40, sdp.Off}, {"PCMA", 60, sdp.Off}, {"PCMU", 30, sdp.Off},
-		{"G722", 20, sdp.Off}, {"opus", 20, sdp.Off}, {"PCMU", 20, sdp.Required}, {"opus", 20, sdp.Optional},
+		{"PCMU", 20, sdp.Off},
+		{"PCMA", 10, sdp.Off},
+		{"PCMU", 40, sdp.Off},
+		{"PCMA", 60, sdp.Off},
+		{"PCMU", 30, sdp.Off},
+		{"G722", 20, sdp.Off},
+		{"opus", 20, sdp.Off},
+		{"PCMU", 20, sdp.Required},
+		{"opus", 20, sdp.Optional},
 	} {
 		t.Run(tt.codec, func(t *testing.T) {
 			t.Parallel()

@@ -6,11 +6,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pion/rtp"
-
 	"jigasi/internal/audio"
 	"jigasi/internal/media"
 	"jigasi/internal/rtpx"
+
+	"github.com/pion/rtp"
 )
 
 // inbound is the state of the reader's goroutine, behind a lock that only Connect
@@ -19,7 +19,6 @@ type inbound struct {
 	mu      sync.Mutex
 	started bool
 	next    uint16
-	stamp   uint32
 	key     rtpx.KeyReader
 	config  *config
 	report  rtpx.Report
@@ -28,7 +27,6 @@ type inbound struct {
 	pcm     [5760]int16 // one packet: up to 120 ms at 48 kHz
 	pending [960]int16  // the beginning of a chunk
 	have    int
-	lastPCM time.Time
 }
 
 // barrier waits until the packet that is being handled is done.

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"fmt"
 
-	"github.com/pion/srtp/v3"
-
 	"jigasi/internal/sdp"
+
+	"github.com/pion/srtp/v3"
 )
 
 // secure is SRTP by SDES: a context each way.

@@ -4,11 +4,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pion/rtp"
-
 	"jigasi/internal/audio"
 	"jigasi/internal/media"
 	"jigasi/internal/rtpx"
+
+	"github.com/pion/rtp"
 )
 
 // outbound is the state of the clock's goroutine.

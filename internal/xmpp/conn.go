@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -199,7 +198,7 @@ func (c *Conn) handle() {
 func (c *Conn) serve(e *stanza.Elem) {
 	defer func() {
 		if r := recover(); r != nil { // a defect of ours costs this connection, not the process
-			c.o.Log.Error("panic in a stanza handler", "panic", r, slog.String("stack", string(debug.Stack())))
+			c.o.Log.Error("panic in a stanza handler", "panic", r, "stack", string(debug.Stack()))
 			c.fail(fmt.Errorf("panic in a stanza handler: %v", r))
 		}
 	}()

@@ -7,9 +7,9 @@ import (
 	"strconv"
 	"strings"
 
-	"mellium.im/sasl"
-
 	"jigasi/internal/stanza"
+
+	"mellium.im/sasl"
 )
 
 // maxIterations bounds the work that a server may ask of us (RFC 5802, 5.1).

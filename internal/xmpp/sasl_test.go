@@ -15,9 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"mellium.im/sasl"
-
 	"jigasi/internal/stanza"
+
+	"mellium.im/sasl"
 )
 
 // scram plays a server of SCRAM that knows a password.

@@ -9,9 +9,9 @@ import (
 	"net/url"
 	"sync"
 
-	"github.com/coder/websocket"
-
 	"jigasi/internal/stanza"
+
+	"github.com/coder/websocket"
 )
 
 const nsFraming = "urn:ietf:params:xml:ns:xmpp-framing"

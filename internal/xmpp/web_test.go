@@ -15,9 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"jigasi/internal/stanza"
+
+	"github.com/coder/websocket"
 )
 
 // script answers elements as a small server does, for the transports over HTTP.

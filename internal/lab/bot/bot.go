@@ -11,12 +11,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pion/rtp"
-
 	"jigasi/internal/audio"
 	"jigasi/internal/codec"
 	"jigasi/internal/jingle"
 	"jigasi/internal/stanza"
+
+	"github.com/pion/rtp"
 )
 
 // A Wire carries stanzas of the bot; from is set by it.
@@ -50,7 +50,6 @@ type Bot struct {
 	ears    map[uint32]*ear
 	sid     string
 	joined  bool
-	mixed   []int16 // what was heard, mixed, at 48 kHz
 	present map[string]*stanza.Elem
 }
 

@@ -16,13 +16,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"jigasi/internal/jingle"
+
 	"github.com/pion/dtls/v3"
 	"github.com/pion/ice/v4"
 	"github.com/pion/rtp"
 	"github.com/pion/srtp/v3"
 	"github.com/pion/transport/v5/packetio"
-
-	"jigasi/internal/jingle"
 )
 
 // transport is the bot's way to the bridge: a controlled ICE agent and a DTLS client.
@@ -187,5 +187,6 @@ func (d dtlsConn) WriteTo(b []byte, _ net.Addr) (int, error) { return d.t.conn.W
 func (d dtlsConn) Close() error                              { return d.t.dtlsIn.Close() }
 func (d dtlsConn) LocalAddr() net.Addr                       { return d.t.conn.LocalAddr() }
 func (d dtlsConn) SetDeadline(t time.Time) error             { return d.t.dtlsIn.SetReadDeadline(t) }
-func (d dtlsConn) SetReadDeadline(t time.Time) error         { return d.t.dtlsIn.SetReadDeadline(t) }
-func (dtlsConn) SetWriteDeadline(time.Time) error            { return nil }
+
+func (d dtlsConn) SetReadDeadline(t time.Time) error { return d.t.dtlsIn.SetReadDeadline(t) }
+func (dtlsConn) SetWriteDeadline(time.Time) error    { return nil }

@@ -317,8 +317,12 @@ func (s stranger) wait(kind string) message {
 func ask(method string, seq, body string) string {
 	m := message{method: method, uri: "sip:1001@x"}
 	m.headers = [][2]string{
-		{"v", "SIP/2.0/UDP x;branch=z9hG4bK" + method + seq}, {"f", "<sip:a@x>;tag=1"}, {"t", "<sip:1001@x>"},
-		{"i", "hand"}, {"CSeq", seq + " " + method}, {"m", "<sip:a@127.0.0.1:9>"},
+		{"v", "SIP/2.0/UDP x;branch=z9hG4bK" + method + seq},
+		{"f", "<sip:a@x>;tag=1"},
+		{"t", "<sip:1001@x>"},
+		{"i", "hand"},
+		{"CSeq", seq + " " + method},
+		{"m", "<sip:a@127.0.0.1:9>"},
 	}
 	m.body = body
 	return string(m.bytes())

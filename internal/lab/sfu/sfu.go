@@ -21,13 +21,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"jigasi/internal/jingle"
+
 	"github.com/pion/dtls/v3"
 	"github.com/pion/ice/v4"
 	"github.com/pion/rtp"
 	"github.com/pion/srtp/v3"
 	"github.com/pion/transport/v5/packetio"
-
-	"jigasi/internal/jingle"
 )
 
 // A Bridge holds conferences.
@@ -331,5 +331,6 @@ func (d dtlsConn) WriteTo(b []byte, _ net.Addr) (int, error) { return d.e.conn.W
 func (d dtlsConn) Close() error                              { return d.e.dtlsIn.Close() }
 func (d dtlsConn) LocalAddr() net.Addr                       { return d.e.conn.LocalAddr() }
 func (d dtlsConn) SetDeadline(t time.Time) error             { return d.e.dtlsIn.SetReadDeadline(t) }
-func (d dtlsConn) SetReadDeadline(t time.Time) error         { return d.e.dtlsIn.SetReadDeadline(t) }
-func (dtlsConn) SetWriteDeadline(time.Time) error            { return nil }
+
+func (d dtlsConn) SetReadDeadline(t time.Time) error { return d.e.dtlsIn.SetReadDeadline(t) }
+func (dtlsConn) SetWriteDeadline(time.Time) error    { return nil }
