@@ -8,6 +8,7 @@ import (
 	"jigasi/internal/cause"
 	"jigasi/internal/lab"
 	"jigasi/internal/lab/sfu"
+	"jigasi/internal/stanza"
 )
 
 // connected has a phone at 440 Hz and a person at 620 Hz in a room, hearing each other.
@@ -55,6 +56,12 @@ func TestCallSurvives(t *testing.T) {
 			m.StartFocus()
 			time.Sleep(100 * time.Millisecond)
 		}},
+		{"focus dies with our request", func(t *testing.T, m *meeting) {
+			m.StopFocus()
+			m.XMPP.Attach("focus."+lab.Domain, func(*stanza.Elem) {})
+			time.Sleep(1500 * time.Millisecond)
+			m.StartFocus()
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -63,7 +70,7 @@ func TestCallSurvives(t *testing.T) {
 			id := m.app.Calls()[0].ID
 			tt.do(t, m)
 			p.deaf()
-			eventually(t, 15*time.Second, "everybody hears everybody again", heard)
+			eventually(t, 25*time.Second, "everybody hears everybody again", heard)
 			if all := m.app.Calls(); len(all) != 1 || all[0].ID != id {
 				t.Errorf("calls %+v, want the same one", all)
 			}

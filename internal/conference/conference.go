@@ -131,8 +131,10 @@ type Session struct {
 	restarts []time.Time
 	rejoined int
 	joined   bool
-	why      cause.Cause
-	ended    bool
+
+	expectedAt time.Time // a session-initiate, since when
+	why        cause.Cause
+	ended      bool
 }
 
 type focus struct {

@@ -35,6 +35,7 @@ const (
 const (
 	enterLimit   = 25 * time.Second
 	joinLimit    = 10 * time.Second
+	askLimit     = 5 * time.Second  // for one answer of the focus
 	newSession   = 20 * time.Second // after a session-terminate; then leave and join again (real.md 22); Jicofo itself waits 15 s for a dead bridge
 	maxRejoins   = 3
 	focusReturn  = 2 * time.Second
@@ -171,7 +172,7 @@ func (s *Session) ask(ctx context.Context, link Link) (meetxml.ConferenceReply, 
 	var last meetxml.ConferenceReply
 	for wait := time.Second; ; wait *= 2 {
 		began := time.Now()
-		res, err := link.Request(ctx, req)
+		res, err := once(ctx, link, req)
 		var refused *xmpp.Error
 		switch {
 		case errors.As(err, &refused):
@@ -182,8 +183,11 @@ func (s *Session) ask(ctx context.Context, link Link) (meetxml.ConferenceReply, 
 			return last, nil
 		case err != nil && ctx.Err() != nil:
 			return last, cause.Cause{Code: cause.Timeout, Err: err, Text: "the focus " + s.opt.Focus.String() + " does not answer"}
+		case errors.Is(err, context.DeadlineExceeded):
+			s.log.Warn("the focus does not answer the conference request; asking again", "focus", s.opt.Focus.String())
+			continue
 		case err != nil:
-			return last, nil
+			return last, nil // the connection is gone, and shows it
 		}
 		last, _ = meetxml.ParseConferenceReply(res)
 		s.log.Info("conference requested", "ready", last.Ready, "ms", time.Since(began).Milliseconds())
@@ -199,6 +203,14 @@ func (s *Session) ask(ctx context.Context, link Link) (meetxml.ConferenceReply, 
 		case <-time.After(wait):
 		}
 	}
+}
+
+// once sends a request and waits askLimit for its answer: one that a dying focus took with it is
+// sent again.
+func once(ctx context.Context, link Link, req *stanza.Elem) (*stanza.Elem, error) {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	return link.Request(ctx, req)
 }
 
 // refusal makes a cause of an error of the focus that joining cannot mend.
@@ -280,11 +292,11 @@ func (s *Session) dropped() {
 	err := s.link.Err()
 	s.log.Warn("the XMPP connection was lost", xlog.Err, err)
 	s.link = nil
-	s.lose(cause.Cause{Code: cause.Lost, Err: err, Text: "the XMPP connection was lost"})
 	if !s.joined && s.lostAt.IsZero() {
 		s.finish(cause.Cause{Code: cause.Unavailable, Err: err, Text: "the XMPP connection was lost while joining"})
 		return
 	}
+	s.lose(cause.Cause{Code: cause.Lost, Err: err, Text: "the XMPP connection was lost"})
 	s.joined = false
 	s.state = lost
 	s.wait(min(s.backoff.Next(), 5*time.Second))
@@ -338,11 +350,11 @@ func (s *Session) deadline() {
 // uninvited is called when the focus sends no session although it should.
 func (s *Session) uninvited() {
 	switch {
+	case !s.focus.present && s.lostAt.IsZero() && time.Since(s.expectedAt) > s.opt.InviteTimeout:
+		s.finish(cause.Cause{Code: cause.NoInvite, Text: "the focus did not come into the room: is Jicofo running?"})
+	case !s.focus.present && !s.lostAt.IsZero() && time.Since(s.lostAt) > s.opt.ReturnTimeout:
+		s.finish(cause.Cause{Code: cause.FocusLeft, Text: "the focus left the meeting and did not return"})
 	case !s.focus.present:
-		if time.Since(s.lostAt) > s.opt.ReturnTimeout {
-			s.finish(cause.Cause{Code: cause.FocusLeft, Text: "the focus left the meeting and did not return"})
-			return
-		}
 		s.askAgain()
 		s.wait(focusReturn)
 	case s.lostAt.IsZero():

@@ -135,8 +135,7 @@ func (s *Session) focusIn(o meetxml.Occupant) {
 			s.log.Warn("the focus left the room")
 			s.focus.present = false
 			s.suspend(cause.Cause{Code: cause.FocusLeft, Text: "the focus left the meeting"})
-			s.state = invited
-			s.wait(focusReturn)
+			s.expect()
 		}
 		return
 	}
@@ -145,7 +144,10 @@ func (s *Session) focusIn(o meetxml.Occupant) {
 	if !o.JID.IsZero() {
 		s.focus.real = o.JID
 	}
-	if s.joined && (!was || s.state == lonely || s.state == invited) {
+	if !was && s.state == invited {
+		s.expect() // anew: it has only now a chance to invite us
+	}
+	if s.joined {
 		s.settle()
 	}
 }
@@ -183,12 +185,25 @@ func (s *Session) settle() {
 	case len(s.who) == 0:
 		s.become(lonely, "alone")
 	case s.state != invited:
-		s.state = invited
-		s.wait(s.opt.InviteTimeout)
-		if !s.lostAt.IsZero() {
-			s.wait(newSession)
-		}
+		s.expect()
 	}
+}
+
+// expect waits for a session-initiate.
+func (s *Session) expect() {
+	s.state, s.expectedAt = invited, time.Now()
+	s.wait(s.patience())
+}
+
+// patience is how long to wait for a session-initiate before something is done about it.
+func (s *Session) patience() time.Duration {
+	switch {
+	case !s.focus.present:
+		return focusReturn
+	case s.lostAt.IsZero():
+		return s.opt.InviteTimeout
+	}
+	return newSession
 }
 
 func (s *Session) become(to state, text string) {

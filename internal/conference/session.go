@@ -205,8 +205,7 @@ func (s *Session) restart(reason string) {
 			return
 		}
 		s.suspend(cause.Cause{Code: cause.Lost, Text: "the bridge was lost"})
-		s.state = invited
-		s.wait(newSession)
+		s.expect()
 	})
 }
 

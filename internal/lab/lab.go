@@ -95,6 +95,7 @@ func (m *Meeting) throughProxy(f *focus.Focus, e *stanza.Elem) {
 // StopFocus ends the focus, and its occupants leave.
 func (m *Meeting) StopFocus() {
 	m.Focus.Close()
+	m.XMPP.Detach(proxy)
 	m.XMPP.Detach(focusJID)
 }
 
