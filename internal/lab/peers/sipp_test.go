@@ -1,0 +1,58 @@
+//go:build lab
+
+package peers
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// sipp runs a scenario against the gateway and gives its output.
+func sipp(t *testing.T, g *gateway, scenario string, args ...string) {
+	t.Helper()
+	base := []string{g.sip, "-sf", filepath.Join("testdata", scenario), "-i", "127.0.0.1", "-p", fmt.Sprint(freePort(t)), "-nostdin", "-timeout", "120s", "-timeout_error"}
+	out, err := exec.Command(need(t, "sipp"), append(base, args...)...).CombinedOutput()
+	if err != nil {
+		t.Errorf("sipp %s: %v\n%s", scenario, err, out[max(0, len(out)-3000):])
+	}
+}
+
+func TestSippCalls(t *testing.T) {
+	g := start(t, nil)
+	g.Join("alpha", 620)
+	g.Join("alpha", 880)
+	sipp(t, g, "uac.xml", "-s", "room", "-m", "5", "-r", "5")
+	sipp(t, g, "uac_late_offer.xml", "-s", "room", "-m", "2", "-r", "2")
+	sipp(t, g, "uac_cancel.xml", "-s", "room", "-m", "3", "-r", "3")
+	eventually(t, 5*time.Second, "no call is left", func() bool { return len(g.app.Calls()) == 0 })
+}
+
+func TestSippOverTCP(t *testing.T) {
+	g := start(t, nil)
+	g.Join("alpha", 620)
+	g.Join("alpha", 880)
+	g.sip = g.app.SIPAddrs()[1].String()
+	sipp(t, g, "uac.xml", "-s", "room", "-m", "3", "-r", "3", "-t", "t1")
+}
+
+// TestT50_ThousandCallsLeaveNothing: 1000 calls at 20 a second, none fails, nothing is left.
+func TestT50_ThousandCallsLeaveNothing(t *testing.T) {
+	g := start(t, nil)
+	g.Join("alpha", 620)
+	g.Join("alpha", 880)
+	sipp(t, g, "uac.xml", "-s", "room", "-m", "20", "-r", "20") // warm
+	time.Sleep(2 * time.Second)
+	before := runtime.NumGoroutine()
+	sipp(t, g, "uac.xml", "-s", "room", "-m", "1000", "-r", "20", "-l", "200")
+	eventually(t, 10*time.Second, "no call is left", func() bool { return len(g.app.Calls()) == 0 && g.app.PortsInUse() == 0 })
+	eventually(t, 45*time.Second, "goroutines are back where they were", func() bool { return runtime.NumGoroutine() <= before+5 })
+	if s := g.app.Exchange().Stats(); s.Ended < 1000 || s.Failed > 0 {
+		t.Errorf("%+v", s)
+	}
+	eventually(t, 5*time.Second, "the room is as it was", func() bool { return len(g.XMPP.Room("alpha").Nicks()) == 3 })
+	t.Logf("goroutines before %d, after %d", before, runtime.NumGoroutine())
+}
