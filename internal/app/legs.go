@@ -34,6 +34,9 @@ func (a *App) sit(_ context.Context, p exchange.Place) exchange.Seat {
 			Features: features(cfg),
 		},
 	}
+	if co.InviteTimeout == 0 { // for ever, by the configuration
+		co.InviteTimeout = -1
+	}
 	for _, h := range p.Headers {
 		co.Presence.Initiator = append(co.Presence.Initiator, meetxml.Header{Name: h.Name, Value: h.Value})
 	}

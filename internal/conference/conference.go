@@ -44,7 +44,7 @@ type Options struct {
 	Password xlog.Secret
 	Presence meetxml.Presence // what the room sees; Caps is set here
 
-	InviteTimeout time.Duration // until session-initiate, once somebody else is there; 0 means 30 s
+	InviteTimeout time.Duration // until session-initiate, once somebody else is there; 0 means 30 s, negative for ever
 	ReturnTimeout time.Duration // for what was lost to come back; 0 means 30 s
 	Relays        bool          // ask for TURN servers
 
@@ -105,11 +105,14 @@ type Session struct {
 	opt    Options
 	log    *slog.Logger
 	events chan Event
-	inbox  chan func()
-	done   chan struct{}
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	inbox  chan func() // what the connection brings
+	asked  chan func() // what the owner wants: a flood in the room does not stand in its way
+	// leaving holds the first reason to leave.
+	leaving chan cause.Cause
+	done    chan struct{}
+	ctx     context.Context
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
 
 	mu      sync.Mutex
 	members int
@@ -131,6 +134,8 @@ type Session struct {
 	restarts []time.Time
 	rejoined int
 	joined   bool
+	talked   bool   // there was a session before
+	waiting  string // what was told last as Waiting
 
 	expectedAt time.Time // a session-initiate, since when
 	why        cause.Cause
@@ -146,8 +151,11 @@ type focus struct {
 
 // Join takes a seat. It returns at once; events tell what comes.
 func Join(o Options) *Session {
-	if o.InviteTimeout == 0 {
+	switch {
+	case o.InviteTimeout == 0:
 		o.InviteTimeout = 30 * time.Second
+	case o.InviteTimeout < 0:
+		o.InviteTimeout = 1 << 62
 	}
 	if o.ReturnTimeout == 0 {
 		o.ReturnTimeout = 30 * time.Second
@@ -159,7 +167,8 @@ func Join(o Options) *Session {
 		o.Dial = func(ctx context.Context, xo xmpp.Options) (Link, error) { return xmpp.Dial(ctx, xo) }
 	}
 	s := &Session{
-		opt: o, log: xlog.Or(o.Log), events: make(chan Event, 256), inbox: make(chan func(), 1024), done: make(chan struct{}),
+		opt: o, log: xlog.Or(o.Log), events: make(chan Event, 256), inbox: make(chan func(), 1024),
+		asked: make(chan func(), 64), leaving: make(chan cause.Cause, 1), done: make(chan struct{}),
 		presence: o.Presence, who: map[string]bool{}, sources: map[uint32]jingle.Source{}, timer: time.NewTimer(time.Hour),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -192,16 +201,16 @@ func (s *Session) Members() int {
 
 // Accept answers an offer with our transport and source.
 func (s *Session) Accept(o *Offer, t jingle.Transport, own jingle.Source) {
-	s.post(func() { s.accept(o, t, own) })
+	s.want(func() { s.accept(o, t, own) })
 }
 
 // Restart asks the focus for a new session because the media of this one are lost. An
 // Offered or Suspended follows.
-func (s *Session) Restart(reason string) { s.post(func() { s.restart(reason) }) }
+func (s *Session) Restart(reason string) { s.want(func() { s.restart(reason) }) }
 
 // SetStatus changes the text that the room shows beside the phone.
 func (s *Session) SetStatus(text string) {
-	s.post(func() {
+	s.want(func() {
 		if s.presence.Status != text {
 			s.presence.Status = text
 			s.show()
@@ -211,7 +220,7 @@ func (s *Session) SetStatus(text string) {
 
 // SetMuted says whether the phone is muted.
 func (s *Session) SetMuted(muted bool) {
-	s.post(func() {
+	s.want(func() {
 		if s.presence.AudioMuted != muted {
 			s.presence.AudioMuted = muted
 			s.show()
@@ -219,8 +228,13 @@ func (s *Session) SetMuted(muted bool) {
 	})
 }
 
-// Leave leaves the room and ends the session. Over follows.
-func (s *Session) Leave(why cause.Cause) { s.post(func() { s.finish(why) }) }
+// Leave leaves the room and ends the session; the first reason counts. Over follows.
+func (s *Session) Leave(why cause.Cause) {
+	select {
+	case s.leaving <- why:
+	default:
+	}
+}
 
 // Done is closed when all is over and no goroutine is left.
 func (s *Session) Done() <-chan struct{} { return s.done }
@@ -236,10 +250,23 @@ func (s *Session) post(f func()) bool {
 	}
 }
 
+// want has f run for the owner, who asks for little.
+func (s *Session) want(f func()) {
+	select {
+	case s.asked <- f:
+	default:
+	}
+}
+
+// tell does not wait for an owner that does not keep up: a flood of sources leaves room for what
+// matters more.
 func (s *Session) tell(e Event) {
+	if (e.Kind == SourcesChanged || e.Kind == Trickled) && len(s.events) > cap(s.events)/2 {
+		return
+	}
 	select {
 	case s.events <- e:
-	default: // the owner does not keep up with a flood of sources
+	default:
 	}
 }
 

@@ -41,7 +41,7 @@ const (
 	focusReturn  = 2 * time.Second
 	leaveLimit   = 2 * time.Second
 	restartApart = 5 * time.Second // Jicofo's limits on restart requests
-	restartMost  = 4               // a minute
+	restartMost  = 5               // a minute
 )
 
 func (s *Session) run() {
@@ -64,6 +64,10 @@ func (s *Session) run() {
 		select {
 		case f := <-s.inbox:
 			f()
+		case f := <-s.asked:
+			f()
+		case why := <-s.leaving:
+			s.finish(why)
 		case <-gone:
 			s.dropped()
 		case <-s.timer.C:
@@ -357,7 +361,7 @@ func (s *Session) uninvited() {
 	case !s.focus.present:
 		s.askAgain()
 		s.wait(focusReturn)
-	case s.lostAt.IsZero():
+	case !s.returning():
 		s.finish(cause.Cause{Code: cause.NoInvite, Text: "No invite from conference focus"})
 	default:
 		s.rejoin("the focus sends no new session")

@@ -72,7 +72,7 @@ func (s *Session) self(o meetxml.Occupant) {
 	if s.joined {
 		return
 	}
-	s.joined = true
+	s.joined, s.waiting = true, ""
 	s.backoff.Reset()
 	s.log.Info("room joined", "others", len(s.who))
 	s.tell(Event{Kind: Joined})
@@ -83,21 +83,20 @@ func (s *Session) self(o meetxml.Occupant) {
 // removed is our own leaving that we did not ask for (real.md 24, 25): this is the end.
 func (s *Session) removed(o meetxml.Occupant) {
 	s.joined = false
-	why := cause.Cause{Code: cause.Kicked, Text: "a moderator removed the phone from the meeting"}
 	switch {
 	case o.Destroyed:
-		why = cause.Cause{Code: cause.Destroyed, Text: "the meeting was ended"}
+		s.finish(cause.Cause{Code: cause.Destroyed, Text: "the meeting was ended"})
 	case o.Has(301):
-		why = cause.Cause{Code: cause.Banned, Text: "a moderator banned the phone from the meeting"}
-	case o.Has(332):
-		s.lose(cause.Cause{Code: cause.Lost, Text: "the XMPP server is going down"})
+		s.finish(cause.Cause{Code: cause.Banned, Text: "a moderator banned the phone from the meeting"})
+	case o.Has(307) && !o.Has(333), o.Has(321), o.Has(322): // a person, or a change of the room by one
+		s.finish(cause.Cause{Code: cause.Kicked, Text: "a moderator removed the phone from the meeting"})
+	default: // a fault of the server, or its end
+		s.lose(cause.Cause{Code: cause.Lost, Text: "the XMPP server put the phone out of the meeting, and no person did"})
 		s.closeLater(s.link)
 		s.link = nil
 		s.state = lost
-		s.wait(s.backoff.Next())
-		return
+		s.wait(min(s.backoff.Next(), 5*time.Second))
 	}
-	s.finish(why)
 }
 
 // refused is a refused join.
@@ -181,9 +180,9 @@ func (s *Session) settle() {
 	}
 	switch {
 	case s.focus.noBridge:
-		s.become(lonely, "no_bridge")
+		s.rest("no_bridge")
 	case len(s.who) == 0:
-		s.become(lonely, "alone")
+		s.rest("alone")
 	case s.state != invited:
 		s.expect()
 	}
@@ -200,15 +199,24 @@ func (s *Session) patience() time.Duration {
 	switch {
 	case !s.focus.present:
 		return focusReturn
-	case s.lostAt.IsZero():
+	case !s.returning():
 		return s.opt.InviteTimeout
 	}
 	return newSession
 }
 
-func (s *Session) become(to state, text string) {
-	s.state = to
-	s.wait(24 * time.Hour) // people decide
+// returning reports whether the seat has been in the meeting before: then it does not end
+// because an invitation does not come, but joins again.
+func (s *Session) returning() bool { return s.talked || !s.lostAt.IsZero() }
+
+// rest waits for people or a bridge, without a limit. What was lost before is no longer
+// counted: what is lost from now on has a time of its own to come back.
+func (s *Session) rest(text string) {
+	if s.state == lonely && s.waiting == text {
+		return // the presence of the focus is repeated for all sorts of reasons
+	}
+	s.state, s.waiting, s.lostAt = lonely, text, time.Time{}
+	s.wait(24 * time.Hour)
 	s.tell(Event{Kind: Waiting, Text: text})
 }
 
@@ -222,6 +230,6 @@ func (s *Session) suspend(why cause.Cause) {
 }
 
 func (s *Session) forgetSession() {
-	s.offer, s.accepted = nil, false
+	s.offer, s.accepted, s.waiting = nil, false, ""
 	clear(s.sources)
 }

@@ -152,7 +152,7 @@ func (s *Session) accept(o *Offer, t jingle.Transport, own jingle.Source) {
 			s.rejoin("the focus refused our session-accept")
 			return
 		}
-		s.accepted, s.rejoined, s.lostAt = true, 0, time.Time{}
+		s.accepted, s.talked, s.rejoined, s.lostAt = true, true, 0, time.Time{}
 		s.backoff.Reset()
 	})
 }
@@ -214,8 +214,5 @@ func (s *Session) terminated(m *jingle.Message) {
 	s.log.Info("the focus ended the session", "reason", m.Reason, "text", m.Text)
 	s.suspend(cause.Cause{Code: cause.Lost, Text: "the focus ended the session: " + m.Reason + " " + m.Text})
 	s.state = lonely
-	if m.Reason == "expired" && len(s.who) == 0 {
-		s.lostAt = time.Time{} // alone: nothing is wrong
-	}
 	s.settle()
 }

@@ -1,0 +1,396 @@
+package conference
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"jigasi/internal/cause"
+	"jigasi/internal/jingle"
+	"jigasi/internal/meetxml"
+	"jigasi/internal/stanza"
+	"jigasi/internal/xmpp"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	room   = "alpha@conference.meet.localhost"
+	me     = room + "/0cb96be6"
+	us     = "guest@meet.localhost/x"
+	focusI = "focus@auth.meet.localhost/focus" // who the focus really is
+)
+
+// A fakeLink is a connection without a server: the test is the server.
+type fakeLink struct {
+	opt    xmpp.Options
+	sent   chan *stanza.Elem
+	done   chan struct{}
+	jid    stanza.JID
+	answer func(ctx context.Context, iq *stanza.Elem) (*stanza.Elem, error)
+
+	mu  sync.Mutex
+	err error
+}
+
+func (l *fakeLink) JID() stanza.JID       { return l.jid }
+func (l *fakeLink) Done() <-chan struct{} { return l.done }
+
+func (l *fakeLink) Send(e *stanza.Elem) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return l.err
+	}
+	l.sent <- e
+	return nil
+}
+
+func (l *fakeLink) Request(ctx context.Context, iq *stanza.Elem) (*stanza.Elem, error) {
+	if err := l.Send(iq); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-l.done:
+			cancel(l.Err())
+		case <-ctx.Done():
+		}
+	}()
+	res, err := l.answer(ctx, iq)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return res, err
+}
+
+func (l *fakeLink) Reply(iq, payload *stanza.Elem) error {
+	return l.Send(stanza.New("jabber:client", "iq", "type", "result", "id", iq.Get("id"), "to", iq.Get("from")).Add(payload))
+}
+
+func (l *fakeLink) ReplyError(iq *stanza.Elem, typ, condition, text string, more ...*stanza.Elem) error {
+	x := stanza.New("", "error", "type", typ).Add(stanza.New("urn:ietf:params:xml:ns:xmpp-stanzas", condition)).Add(more...)
+	return l.Send(stanza.New("jabber:client", "iq", "type", "error", "id", iq.Get("id"), "to", iq.Get("from")).Add(x))
+}
+
+func (l *fakeLink) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+func (l *fakeLink) Close(context.Context) error {
+	l.cut(xmpp.ErrClosed)
+	return nil
+}
+
+func (l *fakeLink) cut(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil {
+		l.err = err
+		close(l.done)
+	}
+}
+
+// A stage is a Session on fake links, in virtual time.
+type stage struct {
+	t     *testing.T
+	s     *Session
+	links chan *fakeLink
+	*fakeLink
+
+	mu     sync.Mutex
+	down   error // what connecting gives
+	answer func(ctx context.Context, iq *stanza.Elem) (*stanza.Elem, error)
+	ended  bool
+}
+
+// play runs a test in virtual time on a session that connects.
+func play(t *testing.T, set func(*Options), f func(s *stage)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := &stage{t: t, links: make(chan *fakeLink, 1000), answer: ready}
+		o := Options{
+			XMPP: xmpp.Options{Domain: "meet.localhost"}, Room: stanza.ParseJID(room), Nick: "0cb96be6",
+			Focus:    stanza.JID{Domain: "focus.meet.localhost"},
+			Presence: meetxml.Presence{Nick: "+49301234xx", StatsID: "jigasi", Version: "Jigasi 2", Status: "Initializing Call", Features: []string{meetxml.FeatureJigasi}},
+			Dial:     s.dial,
+		}
+		if set != nil {
+			set(&o)
+		}
+		s.s = Join(o)
+		defer func() { // also after a Fatal
+			s.s.Leave(cause.Cause{Code: cause.Normal, Text: "the test ends"})
+			var last Event
+			for e := range s.s.Events() {
+				last = e
+			}
+			<-s.s.Done()
+			if !s.ended && last.Kind != Over {
+				t.Errorf("the last event is %+v", last)
+			}
+		}()
+		f(s)
+	})
+}
+
+func (s *stage) dial(_ context.Context, x xmpp.Options) (Link, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down != nil {
+		return nil, s.down
+	}
+	l := &fakeLink{
+		opt: x, sent: make(chan *stanza.Elem, 10000), done: make(chan struct{}), jid: stanza.ParseJID(us),
+		answer: func(ctx context.Context, iq *stanza.Elem) (*stanza.Elem, error) {
+			s.mu.Lock()
+			f := s.answer
+			s.mu.Unlock()
+			return f(ctx, iq)
+		},
+	}
+	s.links <- l
+	return l, nil
+}
+
+func (s *stage) answers(f func(ctx context.Context, iq *stanza.Elem) (*stanza.Elem, error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answer = f
+}
+
+func (s *stage) connecting(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = err
+}
+
+// ready answers as a focus that is there and agrees to all.
+func ready(_ context.Context, iq *stanza.Elem) (*stanza.Elem, error) {
+	res := stanza.New("jabber:client", "iq", "type", "result", "from", iq.Get("to"))
+	if c := iq.Kid(meetxml.NSFocus, "conference"); c != nil {
+		res.Add(stanza.New(meetxml.NSFocus, "conference", "room", c.Get("room"), "ready", "true", "focusjid", "focus@auth.meet.localhost"))
+	}
+	return res, nil
+}
+
+// refusing answers requests about what by an error, and all others.
+func refusing(what string, e *xmpp.Error) func(context.Context, *stanza.Elem) (*stanza.Elem, error) {
+	return func(ctx context.Context, iq *stanza.Elem) (*stanza.Elem, error) {
+		if kind(iq) == what {
+			return nil, e
+		}
+		return ready(ctx, iq)
+	}
+}
+
+func silent(ctx context.Context, _ *stanza.Elem) (*stanza.Elem, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+var errDown = errors.New("connection refused")
+
+// next takes the next connection as the current one.
+func (s *stage) next() {
+	s.t.Helper()
+	select {
+	case s.fakeLink = <-s.links:
+	case <-time.After(time.Hour):
+		s.t.Fatal("does not connect")
+	}
+}
+
+// hear gives the next stanza that the session sends, within an hour of virtual time.
+func (s *stage) hear() *stanza.Elem {
+	s.t.Helper()
+	select {
+	case e := <-s.sent:
+		return e
+	case <-time.After(time.Hour):
+		s.t.Fatal("says nothing")
+		return nil
+	}
+}
+
+// hears wants the next stanza to be of that kind.
+func (s *stage) hears(want string) *stanza.Elem {
+	s.t.Helper()
+	e := s.hear()
+	if kind(e) != want {
+		s.t.Fatalf("says %v, want %s", e, want)
+	}
+	return e
+}
+
+// quiet wants nothing to be said or to happen for d.
+func (s *stage) quiet(d time.Duration) {
+	s.t.Helper()
+	limit := time.NewTimer(d)
+	defer limit.Stop()
+	select {
+	case e := <-s.sent:
+		s.t.Fatalf("says %v", e)
+	case e := <-s.s.Events():
+		s.t.Fatalf("tells %+v", e)
+	case <-s.links:
+		s.t.Fatal("connects again")
+	case <-limit.C:
+	}
+}
+
+// kind names what a stanza is, for scripts: "conference", "session-accept", "join", "result", …
+func kind(e *stanza.Elem) string {
+	switch {
+	case e.Kid(jingle.NS, "jingle") != nil:
+		return e.Kid(jingle.NS, "jingle").Get("action")
+	case e.Kid(meetxml.NSFocus, "conference") != nil && e.Get("type") == "set":
+		return "conference"
+	case e.Kid("urn:xmpp:extdisco:2", "services") != nil:
+		return "services"
+	case e.Name.Local == "iq":
+		return e.Get("type")
+	case e.Kid(meetxml.NSMUC, "x") != nil:
+		return "join"
+	case e.Get("type") == "unavailable":
+		return "leave"
+	}
+	return e.Name.Local
+}
+
+// say delivers a stanza to the session, and waits until it has been dealt with.
+func (s *stage) say(xml string) bool {
+	s.t.Helper()
+	e, err := stanza.Parse([]byte(xml), stanza.Limits{})
+	if err != nil {
+		s.t.Fatalf("%s: %v", xml, err)
+	}
+	taken := s.opt.Handler(e)
+	synctest.Wait()
+	return taken
+}
+
+// event gives what the session tells next, which has to be of that kind.
+func (s *stage) event(want Kind) Event {
+	s.t.Helper()
+	select {
+	case e, ok := <-s.s.Events():
+		if !ok || e.Kind != want {
+			s.t.Fatalf("tells %d %+v (open: %v), want kind %d", e.Kind, e, ok, want)
+		}
+		s.ended = e.Kind == Over
+		return e
+	case <-time.After(100 * time.Hour):
+		s.t.Fatalf("tells nothing, want kind %d", want)
+		return Event{}
+	}
+}
+
+// over wants the end, for that reason.
+func (s *stage) over(want cause.Code) cause.Cause {
+	s.t.Helper()
+	e := s.event(Over)
+	if e.Cause.Code != want {
+		s.t.Errorf("ends because of %v (%s), want %v", e.Cause.Code, e.Cause, want)
+	}
+	if _, open := <-s.s.Events(); open {
+		s.t.Error("something follows the end")
+	}
+	return e.Cause
+}
+
+// The words of the room.
+
+func (s *stage) focusHere(more ...string) {
+	s.say("<presence xmlns='jabber:client' from='" + room + "/focus'>" + strings.Join(more, "") +
+		"<x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='owner' role='moderator' jid='" + focusI + "'/></x></presence>")
+}
+
+const noBridge = "<bridgeNotAvailable xmlns='http://jitsi.org/protocol/focus'/>"
+
+func (s *stage) gone(nick string, in ...string) {
+	s.say("<presence xmlns='jabber:client' type='unavailable' from='" + room + "/" + nick + "'><x xmlns='http://jabber.org/protocol/muc#user'>" + strings.Join(in, "") + "</x></presence>")
+}
+
+func (s *stage) here(nick string) {
+	s.say("<presence xmlns='jabber:client' from='" + room + "/" + nick + "'><x xmlns='http://jabber.org/protocol/muc#user'><item role='participant' jid='" + nick + "@meet.localhost/y'/></x></presence>")
+}
+
+func (s *stage) self() {
+	s.say("<presence xmlns='jabber:client' from='" + me + "'><x xmlns='http://jabber.org/protocol/muc#user'><item role='participant' jid='" + us + "'/><status code='110'/></x></presence>")
+}
+
+// joins plays a room with these members in it letting the session in.
+func (s *stage) joins(members ...string) {
+	s.t.Helper()
+	s.next()
+	for kind := s.hear(); kind.Name.Local != "presence"; kind = s.hear() { //nolint:revive // requests before it
+	}
+	s.focusHere()
+	for _, m := range members {
+		s.here(m)
+	}
+	s.self()
+	s.event(Joined)
+}
+
+// ask is a Jingle request of the focus.
+func ask(action, sid, in string) string { return askFrom(room+"/focus", action, sid, in) }
+
+func askFrom(from, action, sid, in string) string {
+	return "<iq xmlns='jabber:client' type='set' id='R0VXAGQxAJMo+/=" + sid + action + "' from='" + from + "' to='" + us + "'><jingle xmlns='urn:xmpp:jingle:1' action='" + action +
+		"' sid='" + sid + "' initiator='" + focusI + "'>" + in + "</jingle></iq>"
+}
+
+// offer is what a session-initiate holds.
+func offer(json string) string {
+	return `<content creator='initiator' name='audio' senders='both'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio' maxptime='60'>
+<payload-type id='111' name='opus' clockrate='48000' channels='2'><parameter name='minptime' value='10'/><parameter name='useinbandfec' value='1'/></payload-type>
+<payload-type id='126' name='telephone-event' clockrate='8000'/>
+<rtp-hdrext xmlns='urn:xmpp:jingle:apps:rtp:rtp-hdrext:0' id='1' uri='urn:ietf:params:rtp-hdrext:ssrc-audio-level'/><rtcp-mux/></description>
+<transport xmlns='urn:xmpp:jingle:transports:ice-udp:1' ufrag='7hk3p1' pwd='2v8m0t6c1e9r3y5u7i'><rtcp-mux/>
+<fingerprint xmlns='urn:xmpp:jingle:apps:dtls:0' hash='sha-256' setup='actpass'>AB:CD</fingerprint>
+<candidate component='1' foundation='1' generation='0' id='3f8a' network='0' priority='2130706431' protocol='udp' type='host' ip='10.0.0.12' port='10000'/></transport></content>
+<group xmlns='urn:xmpp:jingle:apps:grouping:0' semantics='BUNDLE'><content name='audio'/></group>
+<bridge-session xmlns='http://jitsi.org/protocol/focus' id='b59f1d1e'/>` + jsonSources(json)
+}
+
+func jsonSources(list string) string {
+	return "<json-message xmlns='http://jitsi.org/jitmeet'>{\"sources\":{" + list + "}}</json-message>"
+}
+
+// talk has a session offered and accepted.
+func (s *stage) talk(sid, sources string) *Offer {
+	s.t.Helper()
+	s.say(ask("session-initiate", sid, offer(sources)))
+	if e := s.hears("result"); e.Get("id") != "R0VXAGQxAJMo+/="+sid+"session-initiate" || e.Get("to") != room+"/focus" {
+		s.t.Errorf("answers %v", e)
+	}
+	o := s.event(Offered).Offer
+	s.s.Accept(o, ourTransport, ourSource)
+	s.hears("session-accept")
+	synctest.Wait()
+	return o
+}
+
+var (
+	ourTransport = jingle.Transport{Ufrag: "Fm3x", Pwd: "kR2m8Q0v5Zt7Yw1Lp9sXc4Nb", RTCPMux: true, Fingerprints: []jingle.Fingerprint{{Hash: "sha-256", Value: "11:22", Setup: "active"}}}
+	ourSource    = jingle.Source{SSRC: 3735928559, Name: "0cb96be6-a0", MSID: "0cb96be6-audio-0-1 0cb96be6-track-0"}
+)
+
+const (
+	annas = `"a1b2c3d4":[[],[],[{"s":11,"n":"a1b2c3d4-a0","m":"a-audio t"}]]`
+	bens  = `"e5f60718":[[],[],[{"s":22,"n":"e5f60718-a0","m":"e-audio t"}]]`
+	anna  = "a1b2c3d4"
+	ben   = "e5f60718"
+)
