@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"jigasi/internal/audio"
@@ -43,6 +44,7 @@ type Bot struct {
 	stop context.CancelFunc
 	wg   sync.WaitGroup
 	ssrc uint32
+	hush atomic.Bool
 
 	mu      sync.Mutex
 	media   *transport
@@ -63,6 +65,8 @@ type ear struct {
 	count int
 	seq   uint16
 	lost  int
+	next  uint32        // timestamp that the next packet has if nothing is missing
+	hole  time.Duration // longest stretch of media time without a packet
 }
 
 // Join enters the room.
@@ -275,6 +279,9 @@ func (b *Bot) talk() {
 		case <-tick.C:
 		}
 		tone.Fill(pcm)
+		if b.hush.Load() {
+			clear(pcm)
+		}
 		n, err := enc.Encode(buf, pcm)
 		if err != nil {
 			return
@@ -326,58 +333,15 @@ func (b *Bot) heard(h *rtp.Header, payload []byte) {
 	if err != nil {
 		return
 	}
+	if d := int32(h.Timestamp - e.next); e.count > 1 && d > 0 {
+		e.hole = max(e.hole, time.Duration(d)*time.Second/48000)
+	}
+	e.next = h.Timestamp + uint32(n)
 	e.pcm = append(e.pcm, pcm[:n]...)
 	if len(e.pcm) > keep {
 		e.pcm = e.pcm[len(e.pcm)-keep:]
 	}
 }
 
-// A Voice is what the bot hears of one participant.
-type Voice struct {
-	Owner   string
-	Packets int
-	Gap     time.Duration // longest pause between packets
-	Since   time.Duration // since the last packet
-	pcm     []int16
-	lost    int
-}
-
-// Tone is the level of a frequency over the last second, in dBov.
-func (v Voice) Tone(hz float64) float64 {
-	pcm := v.pcm[max(0, len(v.pcm)-48000):]
-	if len(pcm) < 4800 {
-		return -120
-	}
-	return audio.Goertzel(pcm, hz, 48000)
-}
-
-// PCM is what was heard, at 48 kHz.
-func (v Voice) PCM() []int16 { return v.pcm }
-
-// Hears tells whom the bot hears, by endpoint id; what has no owner is under "?".
-func (b *Bot) Hears() map[string]Voice {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	out := map[string]Voice{}
-	for ssrc, e := range b.ears {
-		owner := b.owners[ssrc]
-		if owner == "" {
-			owner = "?"
-		}
-		out[owner] = Voice{Owner: owner, Packets: e.count, Gap: e.gap, Since: time.Since(e.last), lost: e.lost, pcm: append([]int16(nil), e.pcm...)}
-	}
-	return out
-}
-
-// Forget begins to listen anew.
-func (b *Bot) Forget() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.ears = map[uint32]*ear{}
-}
-
-// Level is the loudness of the last 100 ms, in -dBov.
-func (v Voice) Level() uint8 { return audio.Level(v.pcm[max(0, len(v.pcm)-4800):]) }
-
-// Lost is how many packets are missing among those that came.
-func (v Voice) Lost() int { return v.lost }
+// Hush has the bot say nothing, or its tone again.
+func (b *Bot) Hush(on bool) { b.hush.Store(on) }

@@ -5,6 +5,7 @@ package peers
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -24,8 +25,9 @@ import (
 // gateway is a lab with the real gateway in it.
 type gateway struct {
 	*lab.Meeting
-	app *app.App
-	sip string // host:port over UDP
+	app    *app.App
+	listen []string
+	sip    string // host:port over UDP
 }
 
 func start(t *testing.T, change func(*config.Config)) *gateway {
@@ -64,7 +66,17 @@ func start(t *testing.T, change func(*config.Config)) *gateway {
 		}
 		l.Close()
 	})
-	return &gateway{l, a, a.SIPAddrs()[0].String()}
+	return &gateway{l, a, cfg.SIP.Listen, a.SIPAddrs()[0].String()}
+}
+
+// target is the URI of a user at the gateway's listener of a transport.
+func (g *gateway) target(transport, user string) string {
+	for i, l := range g.listen {
+		if strings.HasPrefix(l, transport+":") {
+			return "sip:" + user + "@" + g.app.SIPAddrs()[i].String() + ";transport=" + transport
+		}
+	}
+	return ""
 }
 
 // need fails the test when a program is missing.
@@ -107,6 +119,36 @@ func freePort(t *testing.T) int {
 	}
 	defer c.Close()
 	return c.LocalAddr().(*net.UDPAddr).Port
+}
+
+// freePorts gives the first of n ports in a row that nobody has, for UDP and TCP.
+func freePorts(t *testing.T, n int) int {
+	t.Helper()
+	for range 100 {
+		first := 42000 + 20*rand.IntN(1000)
+		if allFree(first, n) {
+			return first
+		}
+	}
+	t.Fatal("no free ports")
+	return 0
+}
+
+func allFree(first, n int) bool {
+	for port := first; port < first+n; port++ {
+		addr := fmt.Sprint("127.0.0.1:", port)
+		u, err := net.ListenPacket("udp", addr)
+		if err != nil {
+			return false
+		}
+		u.Close()
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return false
+		}
+		l.Close()
+	}
+	return true
 }
 
 func eventually(t *testing.T, limit time.Duration, want string, ok func() bool) {
