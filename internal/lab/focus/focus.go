@@ -4,7 +4,6 @@
 package focus
 
 import (
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -53,6 +52,8 @@ type room struct {
 	jid     stanza.JID
 	members map[string]*member
 	order   []string
+	entered bool
+	owned   bool // a member has been made owner
 }
 
 type member struct {
@@ -201,8 +202,12 @@ func (f *Focus) iq(e *stanza.Elem) {
 
 // show sends the presence of the focus in a room, whole.
 func (f *Focus) show(jid stanza.JID) {
-	p := stanza.New("jabber:client", "presence", "to", jid.With("focus").String()).Add(
-		stanza.New("http://jabber.org/protocol/muc", "x"),
+	p := stanza.New("jabber:client", "presence", "to", jid.With("focus").String())
+	if r := f.rooms[jid.String()]; r != nil && !r.entered {
+		r.entered = true
+		p.Add(stanza.New("http://jabber.org/protocol/muc", "x"))
+	}
+	p.Add(
 		stanza.New("http://jitsi.org/jitmeet/etherpad", "etherpad").WithText(jid.Local),
 		stanza.New(nsFocus, "conference-properties").Add(stanza.New("", "property", "value", "true", "key", "support-terminate-restart")))
 	if f.bridge == nil {
@@ -245,6 +250,21 @@ func (f *Focus) presence(e *stanza.Elem) {
 			q.Set("node", c.Get("node")+"#"+c.Get("ver"))
 		}
 		f.request(from.String(), q, "get", func(res *stanza.Elem) { f.features(r, m, res) })
+		f.promote(r, m, e)
+	}
+}
+
+// promote makes the first member who is no gateway an owner, as Jicofo does by default.
+func (f *Focus) promote(r *room, m *member, presence *stanza.Elem) {
+	for _, v := range presence.Kid("", "features").All("", "feature") {
+		if v.Get("var") == "http://jitsi.org/protocol/jigasi" {
+			return
+		}
+	}
+	if !r.owned {
+		r.owned = true
+		f.request(r.jid.String(), stanza.New("http://jabber.org/protocol/muc#admin", "query").Add(
+			stanza.New("", "item", "affiliation", "owner", "jid", m.real.Bare().String())), "set", nil)
 	}
 }
 
@@ -278,182 +298,6 @@ func (f *Focus) alone(r *room) {
 			}
 		})
 	})
-}
-
-// invite sends session-initiate to all who have none, once there are enough of them.
-func (f *Focus) invite(r *room) {
-	if f.bridge == nil || len(r.members) < f.opt.Min {
-		return
-	}
-	for _, nick := range r.order {
-		if m := r.members[nick]; m != nil && m.known && m.sid == "" {
-			m.sid = fmt.Sprintf("%x", rand.Uint64())
-			if f.opt.Delay > 0 {
-				time.AfterFunc(f.opt.Delay, func() { f.do(func() { f.offer(r, m, jingle.SessionInitiate) }) })
-			} else {
-				f.offer(r, m, jingle.SessionInitiate)
-			}
-		}
-	}
-}
-
-func (f *Focus) offer(r *room, m *member, action string) {
-	if r.members[m.nick] != m || f.bridge == nil {
-		return
-	}
-	ep, err := f.bridge.Endpoint(r.jid.String(), m.nick)
-	if err != nil {
-		f.opt.Log.Warn("no endpoint", "err", err)
-		return
-	}
-	m.endpoint, m.active, m.queued = ep, false, nil
-	m.session = fmt.Sprintf("%x-%x", rand.Uint32(), rand.Uint32())
-	t := ep.Local()
-	msg := &jingle.Message{
-		Action: action, SID: m.sid, Initiator: f.opt.JID, HasAudio: true, BridgeSession: m.session, Transport: &t,
-		Payloads: []jingle.Payload{
-			{ID: 111, Name: "opus", Clockrate: 48000, Channels: 2, Params: map[string]string{"minptime": "10", "useinbandfec": "1"}},
-			{ID: 126, Name: "telephone-event", Clockrate: 8000, Channels: 1},
-		},
-		Exts: map[string]uint8{jingle.LevelURI: 1, "urn:ietf:params:rtp-hdrext:sdes:mid": 10},
-	}
-	all := []jingle.Source{{SSRC: 1180214522, Owner: "jvb", Name: "jvb-a0", MSID: "mixedmslabel mixedlabelaudio0"}}
-	for _, o := range r.members {
-		if o != m {
-			all = append(all, o.sources...)
-		}
-	}
-	var js *stanza.Elem
-	if m.json {
-		js = jsonSources(all)
-	} else {
-		msg.Sources = all
-	}
-	e := msg.Elem().Add(js)
-	f.request(r.jid.With(m.nick).String(), e, "set", nil)
-}
-
-// jsonSources is Jicofo's compact form.
-func jsonSources(list []jingle.Source) *stanza.Elem {
-	type source struct {
-		S uint32 `json:"s"`
-		N string `json:"n,omitempty"`
-		M string `json:"m,omitempty"`
-	}
-	byOwner := map[string][]any{}
-	audio := map[string][]source{}
-	for _, s := range list {
-		audio[s.Owner] = append(audio[s.Owner], source{s.SSRC, s.Name, s.MSID})
-	}
-	for o, a := range audio {
-		byOwner[o] = []any{[]any{}, []any{}, a}
-	}
-	b, err := json.Marshal(map[string]any{"sources": byOwner})
-	if err != nil {
-		return nil
-	}
-	return stanza.New("http://jitsi.org/jitmeet", "json-message").WithText(string(b))
-}
-
-func (f *Focus) jingle(r *room, m *member, e *stanza.Elem) {
-	msg, err := jingle.Parse(e)
-	if err != nil || msg.SID != m.sid || m.sid == "" {
-		f.fail(e, "bad-request")
-		return
-	}
-	switch msg.Action {
-	case jingle.SessionAccept, jingle.TransportAccept:
-		f.reply(e, nil)
-		f.accepted(r, m, msg)
-	case jingle.TransportInfo:
-		f.reply(e, nil)
-		if msg.Transport != nil && m.endpoint != nil {
-			m.endpoint.AddCandidates(msg.Transport.Candidates)
-		}
-	case jingle.SessionTerminate:
-		if msg.BridgeSession != m.session {
-			f.fail(e, "item-not-found")
-			return
-		}
-		f.reply(e, nil)
-		f.withdraw(r, m)
-		m.close()
-		if msg.Restart {
-			f.invite(r)
-		}
-	case jingle.SessionInfo:
-		f.reply(e, nil)
-	default:
-		f.fail(e, "feature-not-implemented")
-	}
-}
-
-func (f *Focus) accepted(r *room, m *member, msg *jingle.Message) {
-	if msg.Transport == nil || m.endpoint == nil {
-		return
-	}
-	m.sources = nil
-	for _, s := range msg.Sources {
-		s.Owner = m.nick
-		m.sources = append(m.sources, s)
-		m.endpoint.AddSource(s.SSRC)
-	}
-	m.active = true
-	nick := m.nick
-	m.endpoint.Connect(*msg.Transport, func(err error) {
-		if err != nil {
-			f.opt.Log.Debug("endpoint not connected", "nick", nick, "err", err)
-		}
-	})
-	for _, o := range r.members {
-		if o != m {
-			f.sources(r, o, jingle.SourceAdd, m.sources)
-		}
-	}
-	f.sources(r, m, jingle.SourceAdd, m.queued)
-	m.queued = nil
-}
-
-// sources tells o that sources came or went, or queues it until o has accepted.
-func (f *Focus) sources(r *room, o *member, action string, list []jingle.Source) {
-	if len(list) == 0 || o.sid == "" {
-		return
-	}
-	if !o.active {
-		if action == jingle.SourceAdd {
-			o.queued = append(o.queued, list...)
-		}
-		return
-	}
-	msg := &jingle.Message{Action: action, SID: o.sid}
-	e := msg.Elem()
-	if o.json {
-		e.Add(jsonSources(list))
-	} else {
-		msg.Sources = list
-		e = msg.Elem()
-	}
-	f.request(r.jid.With(o.nick).String(), e, "set", nil)
-}
-
-// withdraw tells the others that m's sources are gone while m stays.
-func (f *Focus) withdraw(r *room, m *member) {
-	for _, o := range r.members {
-		if o != m {
-			f.sources(r, o, jingle.SourceRemove, m.sources)
-		}
-	}
-	m.sources = nil
-}
-
-func (f *Focus) terminate(r *room, m *member, reason, text string) {
-	if m.sid == "" {
-		return
-	}
-	msg := &jingle.Message{Action: jingle.SessionTerminate, SID: m.sid, Reason: reason, Text: text}
-	f.request(r.jid.With(m.nick).String(), msg.Elem(), "set", nil)
-	f.withdraw(r, m)
-	m.close()
 }
 
 // roomOf finds a room by its name.
