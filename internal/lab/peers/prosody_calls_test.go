@@ -92,7 +92,7 @@ func TestProsodyCarriesACall(t *testing.T) {
 func TestT04_CertificateOfAnotherAuthority(t *testing.T) {
 	m := meet(t, "")
 	other := filepath.Join(t.TempDir(), "other.crt")
-	authority(t, other)
+	xmppAuthority(t, other)
 	for name, change := range map[string]func(*config.Config){
 		"STARTTLS":   func(*config.Config) {},
 		"direct TLS": func(c *config.Config) { c.XMPP.Server, c.XMPP.DirectTLS = addr(m.ports["TLS"]), true },

@@ -122,8 +122,8 @@ func addr(port int) string { return fmt.Sprint("127.0.0.1:", port) }
 
 func (p *prosody) c2s() string { return addr(p.ports["C2S"]) }
 
-// authority makes a certificate authority and gives its pool and the file of its certificate.
-func authority(t *testing.T, file string) (*x509.Certificate, *ecdsa.PrivateKey) {
+// xmppAuthority makes a certificate authority and gives its pool and the file of its certificate.
+func xmppAuthority(t *testing.T, file string) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -149,7 +149,7 @@ func authority(t *testing.T, file string) (*x509.Certificate, *ecdsa.PrivateKey)
 func (p *prosody) certify(t *testing.T) {
 	t.Helper()
 	p.caFile = filepath.Join(p.dir, "ca.crt")
-	ca, caKey := authority(t, p.caFile)
+	ca, caKey := xmppAuthority(t, p.caFile)
 	p.cas.AddCert(ca)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
