@@ -20,7 +20,7 @@ var layers = map[string]int{
 	"control":  7, "admin": 7,
 	"app": 8, "cli": 8,
 	// The lab imports layers 0 to 2; demo is a command that joins lab and app.
-	"lab": 5, "lab/client": 3, "lab/xmppd": 3, "lab/focus": 4, "lab/sfu": 3, "lab/bot": 3, "lab/phone": 3, "lab/peers": 5,
+	"lab/soak": 0, "lab": 5, "lab/client": 3, "lab/xmppd": 3, "lab/focus": 4, "lab/sfu": 3, "lab/bot": 3, "lab/phone": 3, "lab/peers": 5,
 	"demo": 9,
 }
 

@@ -19,11 +19,7 @@ import (
 	"jigasi/internal/rtpport"
 	"jigasi/internal/sdp"
 	"jigasi/internal/sip"
-
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // meeting is a lab with the real gateway in it.
 type meeting struct {

@@ -23,6 +23,11 @@ const stopLimit = 8 * time.Second
 // The first SIGTERM, SIGINT or HTTP request drains: no new calls, those that run end by themselves,
 // at most limits.drain. A second signal ends at once.
 func Run(args []string, version string, stderr io.Writer, env func(string) string) int {
+	return run(args, Options{Version: version}, stderr, env)
+}
+
+// run is Run with what is not configuration; it sets the log and what is called on a request to stop.
+func run(args []string, o Options, stderr io.Writer, env func(string) string) int {
 	cwd, err := os.Getwd()
 	if err != nil {
 		cwd = "."
@@ -42,12 +47,13 @@ func Run(args []string, version string, stderr io.Writer, env func(string) strin
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
 	asked := make(chan struct{}, 1)
-	a, err := New(cfg, Options{Version: version, Log: log, OnRequest: func() {
+	o.Log, o.OnRequest = log, func() {
 		select {
 		case asked <- struct{}{}:
 		default:
 		}
-	}})
+	}
+	a, err := New(cfg, o)
 	if err == nil {
 		err = a.Start()
 	}

@@ -1,0 +1,4 @@
+package app
+
+// RunWith is Run with options, for tests of the process.
+var RunWith = run
