@@ -39,6 +39,12 @@ func logger(t *testing.T) *slog.Logger {
 
 func start(t *testing.T, o lab.Options, change func(*config.Config)) *meeting {
 	t.Helper()
+	return startWith(t, o, logger(t), change)
+}
+
+// startWith is start with a log of the test's.
+func startWith(t *testing.T, o lab.Options, log *slog.Logger, change func(*config.Config)) *meeting {
+	t.Helper()
 	o.Log = logger(t)
 	l, err := lab.Start(o)
 	if err != nil {
@@ -54,7 +60,7 @@ func start(t *testing.T, o lab.Options, change func(*config.Config)) *meeting {
 	if change != nil {
 		change(cfg)
 	}
-	a, err := app.New(cfg, app.Options{Version: "test", Loopback: true, Log: logger(t)})
+	a, err := app.New(cfg, app.Options{Version: "test", Loopback: true, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,12 +96,24 @@ func start(t *testing.T, o lab.Options, change func(*config.Config)) *meeting {
 type caller struct {
 	d    *sip.Dialog
 	port *rtpport.Port
+	over chan struct{} // closed when the dialog has ended, of a call of ours
 	*ear
 }
 
+// call brings a call up, or fails the test.
 func (m *meeting) call(t *testing.T, room string, hz float64, codecs ...string) *caller {
 	t.Helper()
-	c := &caller{ear: &ear{hz: hz}}
+	c, why := m.tryCall(t, room, hz, codecs...)
+	if c == nil {
+		t.Fatalf("the call ended: %v", why)
+	}
+	return c
+}
+
+// tryCall brings a call up, or says why it ended before.
+func (m *meeting) tryCall(t *testing.T, room string, hz float64, codecs ...string) (*caller, cause.Cause) {
+	t.Helper()
+	c := &caller{ear: &ear{hz: hz}, over: make(chan struct{})}
 	var err error
 	loop := netip.MustParseAddr("127.0.0.1")
 	if c.port, err = rtpport.Open(rtpport.Options{Pool: m.pool, Clock: m.clock, LocalIP: loop}); err != nil {
@@ -127,19 +145,19 @@ func (m *meeting) call(t *testing.T, room string, hz float64, codecs ...string) 
 			}
 			c.port.Connect(c.ear)
 			go func() {
+				defer close(c.over)
 				for e := range c.d.Events() {
 					if e.Reply != nil {
 						e.Reply(200, offer)
 					}
 				}
 			}()
-			return c
+			return c, cause.Cause{}
 		case sip.Ended:
-			t.Fatalf("the call ended: %v", e.Cause)
+			return nil, e.Cause
 		}
 	}
-	t.Fatal("no answer")
-	return nil
+	return nil, cause.Cause{}
 }
 
 // eventually waits until ok, or fails with what want says.

@@ -304,8 +304,8 @@ func (c *Conn) take(b []byte) {
 // guard keeps a panic of a callback from ending more than this connection.
 func (c *Conn) guard() {
 	if r := recover(); r != nil {
-		c.log.Error("panic while reading media", "panic", r, "stack", string(debug.Stack()))
-		c.fail(cause.Cause{Code: cause.Panic, Text: fmt.Sprint("a defect of ours ended this connection: ", r)})
+		c.log.Error("panic while reading media", xlog.Err, fmt.Errorf("panic: %v", r), "stack", string(debug.Stack()))
+		c.fail(cause.Cause{Code: cause.Panic, Text: "a defect of ours ended this connection"})
 	}
 }
 

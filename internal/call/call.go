@@ -137,6 +137,7 @@ func (c *Call) run(ctx context.Context) {
 	defer close(c.done)
 	defer l.ends.Wait()
 	defer l.timer.Stop()
+	defer cause.Recover(func(why cause.Cause, stack []byte) { c.broke(l, why, stack) })
 	phone, seat, over := c.phone.Events(), c.seat.Events(), ctx.Done()
 	for l.state != Ended {
 		select {
@@ -163,6 +164,16 @@ func (c *Call) run(ctx context.Context) {
 		c.step(l)
 	}
 	c.drain(phone, seat)
+}
+
+// broke ends a call whose own goroutine met a defect of ours.
+func (c *Call) broke(l *life, why cause.Cause, stack []byte) {
+	c.opt.Log.Error("panic in a call", xlog.Err, why.Err, "stack", string(stack))
+	c.settle(why)
+	c.state.Store(uint32(Ended))
+	c.end(l, c.phone)
+	c.end(l, c.seat)
+	c.drain(c.phone.Events(), c.seat.Events())
 }
 
 // drain waits until both legs have closed their events: then nothing of them is left.

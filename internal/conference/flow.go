@@ -3,7 +3,6 @@ package conference
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"jigasi/internal/cause"
@@ -48,13 +47,13 @@ func (s *Session) run() {
 	defer close(s.done)
 	defer close(s.events)
 	defer func() {
-		if r := recover(); r != nil {
-			s.log.Error("panic in a conference session", "panic", r)
-			s.why = cause.Cause{Code: cause.Panic, Text: fmt.Sprint("a defect of ours ended this call: ", r)}
-		}
 		s.goodbye()
 		s.events <- Event{Kind: Over, Cause: s.why}
 	}()
+	defer cause.Recover(func(why cause.Cause, stack []byte) {
+		s.log.Error("panic in a conference session", xlog.Err, why.Err, "stack", string(stack))
+		s.why = why
+	})
 	s.enter()
 	for !s.ended {
 		var gone <-chan struct{}
@@ -74,6 +73,17 @@ func (s *Session) run() {
 			s.deadline()
 		}
 	}
+}
+
+// beside runs f beside the session's goroutine. A defect that it meets ends this session alone.
+func (s *Session) beside(f func()) {
+	s.wg.Go(func() {
+		defer cause.Recover(func(why cause.Cause, stack []byte) {
+			s.log.Error("panic beside a conference session", xlog.Err, why.Err, "stack", string(stack))
+			s.post(func() { s.finish(why) })
+		})
+		f()
+	})
 }
 
 func (s *Session) goodbye() {
@@ -107,7 +117,7 @@ func (s *Session) enter() {
 	s.epoch++
 	epoch := s.epoch
 	s.wait(enterLimit)
-	s.wg.Go(func() {
+	s.beside(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, enterLimit)
 		defer cancel()
 		r, err := s.connect(ctx, epoch)
@@ -127,7 +137,7 @@ type entry struct {
 
 func (s *Session) connect(ctx context.Context, epoch int) (entry, error) {
 	xo := s.opt.XMPP
-	xo.Caps = s.caps
+	xo.Caps, xo.Ordered = s.caps, true
 	xo.Handler = func(e *stanza.Elem) bool {
 		if e.Name.Local == "iq" && !s.ours(e) {
 			return false
@@ -143,10 +153,17 @@ func (s *Session) connect(ctx context.Context, epoch int) (entry, error) {
 		return entry{}, connectCause(err)
 	}
 	r := entry{link: link}
+	whole := false
+	defer func() {
+		if !whole { // a panic: nobody else knows of the connection
+			_ = link.Close(ctx)
+		}
+	}()
 	if s.opt.Relays {
 		r.relays = askRelays(ctx, link, s.opt.XMPP.Domain)
 	}
 	r.reply, err = s.ask(ctx, link)
+	whole = true
 	return r, err
 }
 
@@ -251,7 +268,7 @@ func (s *Session) entered(epoch int, r entry, err error) {
 }
 
 func (s *Session) closeLater(l Link) {
-	s.wg.Go(func() {
+	s.beside(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), leaveLimit)
 		defer cancel()
 		_ = l.Close(ctx) // it is of no use any more
@@ -371,7 +388,7 @@ func (s *Session) uninvited() {
 // askAgain repeats the conference request for a focus that left.
 func (s *Session) askAgain() {
 	link := s.link
-	s.wg.Go(func() {
+	s.beside(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)
 		defer cancel()
 		_, _ = s.ask(ctx, link) // its presence tells

@@ -162,7 +162,7 @@ func (s *Session) accept(o *Offer, t jingle.Transport, own jingle.Source) {
 func (s *Session) request(o *Offer, m *jingle.Message, done func(error)) {
 	link, epoch := s.link, s.epoch
 	iq := stanza.New("", "iq", "type", "set", "to", o.from).Add(m.Elem())
-	s.wg.Go(func() {
+	s.beside(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, 15*time.Second)
 		defer cancel()
 		_, err := link.Request(ctx, iq)

@@ -138,19 +138,35 @@ func (x *Exchange) Incoming(in Caller) {
 		x.refuse(in, why)
 		return
 	}
+	var phone leg.Phone
+	var e *entry
+	defer func() { x.unwind(id, phone, e) }()
 	place := Place{Target: target, Name: in.Name, Nick: NewNick(), Log: x.callLog(id, target.Room, in.ID)}
 	if x.opt.UserAsNick {
 		place.Nick = NickFrom(in.User)
 	}
 	place.Headers = []Header{{"JigasiCallDirection", "in"}}
-	phone, err := in.Accept(place.Log)
-	if err != nil {
-		x.release(id)
+	if phone, err = in.Accept(place.Log); err != nil {
+		phone = nil
 		x.refuse(in, cause.Of(err))
 		return
 	}
 	place.Log.Info("call in", xlog.From, xlog.Number(in.User), xlog.Account, in.Account)
-	x.start(id, phone, place, in.User, in.ID, false)
+	e = x.start(id, phone, place, in.User, in.ID, false)
+}
+
+// unwind gives back what a call has that was not started: its place, and its phone if a defect of ours
+// came between.
+func (x *Exchange) unwind(id string, phone leg.Phone, started *entry) {
+	if started != nil {
+		return
+	}
+	x.release(id)
+	if phone != nil {
+		ctx, cancel := context.WithTimeout(x.ctx, 2*time.Second)
+		defer cancel()
+		_ = phone.Hangup(ctx, cause.Cause{Code: cause.Panic, Text: "a defect of ours ended this call"}) // it ends by itself if not in time
+	}
 }
 
 func (x *Exchange) refuse(in Caller, why cause.Cause) {
@@ -190,14 +206,16 @@ func (x *Exchange) Dial(ctx context.Context, r Request) (Dialled, error) {
 		Headers: append([]Header{{"JigasiCallDirection", "out"}}, r.Headers...),
 		Log:     x.callLog(id, target.Room, ""),
 	}
-	phone, err := x.opt.Dial(x.ctx, r, place)
-	if err != nil {
-		x.release(id)
+	var phone leg.Phone
+	var e *entry
+	defer func() { x.unwind(id, phone, e) }()
+	if phone, err = x.opt.Dial(x.ctx, r, place); err != nil {
+		phone = nil
 		x.total.failed.Add(1)
 		return Dialled{}, err
 	}
 	place.Log.Info("call out", xlog.To, xlog.Number(r.To))
-	e := x.start(id, phone, place, r.To, "", true)
+	e = x.start(id, phone, place, r.To, "", true)
 	return x.awaitRoom(ctx, e)
 }
 
@@ -252,13 +270,17 @@ func (x *Exchange) start(id string, phone leg.Phone, place Place, peer, sipID st
 	x.mu.Lock()
 	x.calls[id] = e
 	x.mu.Unlock()
-	x.changed()
 	go x.watch(e)
+	x.changed()
 	return e
 }
 
 // watch waits for the end of a call and forgets it.
 func (x *Exchange) watch(e *entry) {
+	defer x.release(e.ID())
+	defer cause.Recover(func(why cause.Cause, stack []byte) {
+		e.place.Log.Error("panic at the end of a call", xlog.Err, why.Err, "stack", string(stack))
+	})
 	<-e.Done()
 	x.total.ended.Add(1)
 	if e.Spent(call.Active) == 0 {
@@ -269,7 +291,6 @@ func (x *Exchange) watch(e *entry) {
 	if x.opt.Ended != nil {
 		x.opt.Ended(r)
 	}
-	x.release(e.ID())
 }
 
 func (x *Exchange) changed() {

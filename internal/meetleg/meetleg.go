@@ -54,6 +54,7 @@ type Leg struct {
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 	first   atomic.Bool
+	leaving atomic.Bool // Hangup was called
 
 	// Owned by run.
 	phase    leg.Phase
@@ -127,6 +128,7 @@ func (l *Leg) Audio() media.Port { return (*port)(l) }
 
 // Hangup implements leg.Leg.
 func (l *Leg) Hangup(ctx context.Context, why cause.Cause) error {
+	l.leaving.Store(true)
 	l.session.Leave(why)
 	select {
 	case <-l.quit:
@@ -176,11 +178,6 @@ func (l *Leg) run() {
 	defer close(l.quit)
 	defer close(l.events)
 	defer func() {
-		if r := recover(); r != nil {
-			l.log.Error("panic in a seat", "panic", r)
-			l.why = cause.Cause{Code: cause.Panic, Text: fmt.Sprint("a defect of ours ended this call: ", r)}
-			l.session.Leave(l.why)
-		}
 		l.cancel()
 		l.disconnect()
 		l.wg.Wait()
@@ -191,6 +188,11 @@ func (l *Leg) run() {
 		}
 		l.events <- leg.Event{Phase: leg.Over, Why: l.why}
 	}()
+	defer cause.Recover(func(why cause.Cause, stack []byte) {
+		l.log.Error("panic in a seat", xlog.Err, why.Err, "stack", string(stack))
+		l.why = why
+		l.session.Leave(why)
+	})
 	reports := time.NewTicker(bridge.ReportEvery)
 	defer reports.Stop()
 	for !l.ended {
@@ -204,16 +206,18 @@ func (l *Leg) run() {
 		case f := <-l.asked:
 			f()
 		case <-l.lost():
-			l.mediaLost(l.conn.Err())
+			if !l.leaving.Load() { // else the focus has taken its bridge away, as it should
+				l.mediaLost(l.conn.Err())
+			}
 		case <-reports.C:
 			l.report()
 		}
 	}
 }
 
-// lost is closed when the bridge connection is.
+// lost is closed when the bridge connection is, unless we are leaving.
 func (l *Leg) lost() <-chan struct{} {
-	if l.conn == nil || l.phase != leg.Up {
+	if l.conn == nil || l.phase != leg.Up || l.leaving.Load() {
 		return nil
 	}
 	return l.conn.Done()
@@ -308,6 +312,10 @@ func (l *Leg) connect() {
 	})
 	conn.AddCandidates(l.late)
 	l.wg.Go(func() {
+		defer cause.Recover(func(why cause.Cause, stack []byte) {
+			l.log.Error("panic while connecting media", xlog.Err, why.Err, "stack", string(stack))
+			l.session.Leave(why)
+		})
 		err := conn.Connect(l.ctx, o.Transport)
 		l.post(func() { l.connected(conn, o, err) })
 	})

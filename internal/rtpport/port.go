@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"jigasi/internal/cause"
 	"jigasi/internal/codec"
 	"jigasi/internal/media"
 	"jigasi/internal/rtpx"
@@ -41,6 +42,7 @@ type Options struct {
 	OnKey   func(key rune, ms int) // a key of the phone; called on the reader's goroutine
 	OnFirst func()                 // the first packet of the phone
 	OnQuiet func(first bool)       // nothing came for FirstPacket (first) or Silence; once
+	OnPanic func(cause.Cause)      // a defect of ours was met in this phone's sound; once
 	Log     *slog.Logger
 }
 
@@ -55,6 +57,7 @@ type Port struct {
 	readers sync.WaitGroup
 	remove  func() // takes the port off the clock
 	once    sync.Once
+	broken  func(cause.Cause, []byte) // what is told of a panic, made once: the media path allocates nothing
 
 	cfg   atomic.Pointer[config] // what was negotiated; nil before Start
 	above atomic.Pointer[portBox]
@@ -128,6 +131,8 @@ func Open(o Options) (*Port, error) {
 	p.out.seq, p.out.stamp = binary.BigEndian.Uint16(b[4:]), binary.BigEndian.Uint32(b[6:])
 	p.sent.SSRC = p.ssrc
 	p.started = time.Now()
+	var told sync.Once
+	p.broken = func(why cause.Cause, stack []byte) { told.Do(func() { p.broke(why, stack) }) }
 	p.readers.Go(func() { p.readRTP(pair.rtp) })
 	p.readers.Go(p.readRTCP)
 	p.remove = o.Clock.Add(p.tick)
@@ -257,8 +262,17 @@ func (p *Port) readRTCP() {
 	}
 }
 
+// broke says that a defect of ours was met: this call's sound is wrong, and no other's.
+func (p *Port) broke(why cause.Cause, stack []byte) {
+	p.log.Error("panic in a phone's sound", xlog.Err, why.Err, "stack", string(stack))
+	if p.opt.OnPanic != nil {
+		p.opt.OnPanic(why)
+	}
+}
+
 // takeRTCP reads the phone's reports. They never end a call.
 func (p *Port) takeRTCP(b []byte, from netip.AddrPort) {
+	defer cause.Recover(p.broken)
 	c := p.cfg.Load()
 	if c == nil {
 		return

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"jigasi/internal/audio"
+	"jigasi/internal/cause"
 	"jigasi/internal/media"
 	"jigasi/internal/rtpx"
 
@@ -55,6 +56,7 @@ func (p *Port) readRTP(conn *net.UDPConn) {
 
 // take handles one datagram of the RTP socket.
 func (p *Port) take(b []byte, from netip.AddrPort, now time.Time) {
+	defer cause.Recover(p.broken)
 	c := p.cfg.Load()
 	if c == nil || !c.Recv {
 		return

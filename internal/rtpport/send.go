@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"jigasi/internal/audio"
+	"jigasi/internal/cause"
 	"jigasi/internal/media"
 	"jigasi/internal/rtpx"
 
@@ -42,15 +43,14 @@ const reportEvery = 5 * time.Second
 
 // tick is one turn of the clock: ask the meeting, encode, send.
 func (p *Port) tick() {
+	defer cause.Recover(p.broken)
 	c := p.cfg.Load()
 	now := time.Now()
 	p.watch(now, c)
 	if c == nil {
 		return
 	}
-	p.out.mu.Lock()
 	p.send(c)
-	p.out.mu.Unlock()
 	if now.Sub(p.report) >= reportEvery {
 		p.report = now
 		p.sendReport(now, false)
@@ -75,6 +75,8 @@ func (p *Port) watch(now time.Time, c *config) {
 // send makes the packet of this tick.
 func (p *Port) send(c *config) {
 	o := &p.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.config != c {
 		o.config, o.have, o.talked = c, 0, false
 	}

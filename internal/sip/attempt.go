@@ -42,7 +42,7 @@ func (d *Dialog) try() {
 	for _, h := range d.extra {
 		size += len(h.Name) + len(h.Value) + 4
 	}
-	d.ua.wg.Go(func() {
+	d.beside(func() {
 		f, err := d.ua.way(t, size)
 		d.post(func() {
 			switch {

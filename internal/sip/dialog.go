@@ -110,16 +110,23 @@ func (d *Dialog) run() {
 
 // guard has a defect of ours cost this dialog and no other (T33).
 func (d *Dialog) guard(f func()) {
-	defer func() {
-		r := recover()
-		if r == nil {
-			return
-		}
-		d.ua.log.Error("a SIP dialog met a defect of ours", "panic", r, xlog.SIPCallID, d.callID)
-		d.hangup = &cause.Cause{Code: cause.Panic, Text: fmt.Sprint("a defect of ours ended this call: ", r)}
-		d.abandon()
-	}()
+	defer cause.Recover(d.broke)
 	f()
+}
+
+// broke ends a dialog that met a defect of ours, on its goroutine.
+func (d *Dialog) broke(why cause.Cause, stack []byte) {
+	d.ua.log.Error("a SIP dialog met a defect of ours", xlog.Err, why.Err, xlog.SIPCallID, d.callID, "stack", string(stack))
+	d.hangup = &why
+	d.abandon()
+}
+
+// beside runs f, which may block, beside the dialog's goroutine.
+func (d *Dialog) beside(f func()) {
+	d.ua.wg.Go(func() {
+		defer cause.Recover(func(why cause.Cause, stack []byte) { d.post(func() { d.broke(why, stack) }) })
+		f()
+	})
 }
 
 // forget stops all that would come back to a dialog that is over.

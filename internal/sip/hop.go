@@ -42,7 +42,7 @@ func (d *Dialog) nextHop() {
 		}
 		d.hops.busy = true
 		now := d.flow
-		d.ua.wg.Go(func() {
+		d.beside(func() {
 			flow, err := d.ua.reach(uri, now, d.account)
 			d.post(func() {
 				d.hops.busy = false

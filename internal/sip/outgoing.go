@@ -250,7 +250,7 @@ func (d *Dialog) redirected(res *sip.Response) bool {
 	to := c.Address
 	to.Headers = nil
 	d.peer.target = to.String()
-	d.ua.wg.Go(func() {
+	d.beside(func() {
 		targets, err := d.ua.targets(d.ua.ctx, to, nil)
 		d.post(func() {
 			switch {

@@ -70,6 +70,7 @@ func newLeg(o Options) (*Leg, error) {
 		l.post(func() { l.tell(leg.Event{Signal: leg.Digit{Key: key, Duration: ms}}) })
 	}
 	rtp.OnFirst = func() { l.post(func() { l.log.Info("first sound from the phone") }) }
+	rtp.OnPanic = func(why cause.Cause) { l.post(func() { l.leave(why) }) }
 	rtp.OnQuiet = func(first bool) { l.post(func() { l.silent(first) }) }
 	var err error
 	if l.port, err = rtpport.Open(rtp); err != nil {
@@ -190,16 +191,13 @@ func (l *Leg) run() {
 	defer close(l.events)
 	defer l.wait.Wait()
 	defer l.port.Close()
-	defer func() {
-		if r := recover(); r != nil {
-			l.why = cause.Cause{Code: cause.Panic, Text: fmt.Sprint("a defect of ours ended this call: ", r)}
-			l.log.Error("panic in a phone's leg", "panic", r)
-			if l.dialog != nil {
-				l.dialog.Hangup(l.why)
-			}
+	defer func() { l.events <- leg.Event{Phase: leg.Over, Why: l.why} }()
+	defer cause.Recover(func(why cause.Cause, stack []byte) {
+		l.log.Error("panic in a phone's leg", xlog.Err, why.Err, "stack", string(stack))
+		if l.why = why; l.dialog != nil {
+			l.dialog.Hangup(why)
 		}
-		l.events <- leg.Event{Phase: leg.Over, Why: l.why}
-	}()
+	})
 	if l.dialog != nil && l.dialog.Inbound() {
 		l.enter(leg.Ready)
 	}

@@ -5,11 +5,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"jigasi/internal/cause"
 	"jigasi/internal/stanza"
 	"jigasi/internal/xlog"
 )
@@ -52,7 +52,8 @@ type Conn struct {
 type inbound struct {
 	e    *stanza.Elem
 	size int
-	err  error // from a BOSH stream's loop
+	err  error   // from a BOSH stream's loop
+	to   *waiter // whom the answer e is for, where answers keep their place among stanzas
 }
 
 type counters struct{ in, out, strays, oversize, malformed, unanswered atomic.Int64 }
@@ -149,6 +150,7 @@ func (c *Conn) read() {
 	defer close(c.in)
 	defer c.forget()
 	defer close(c.ended)
+	defer cause.Recover(c.broke)
 	for {
 		e, size, err := c.s.read()
 		c.seen.Store(int64(time.Since(c.began)))
@@ -191,24 +193,30 @@ func (c *Conn) handle() {
 	defer close(c.done)
 	for in := range c.in {
 		c.waits.Add(-int64(in.size))
+		if in.to != nil {
+			in.to.answer <- in.e
+			continue
+		}
 		c.serve(in.e)
 	}
 }
 
 func (c *Conn) serve(e *stanza.Elem) {
-	defer func() {
-		if r := recover(); r != nil { // a defect of ours costs this connection, not the process
-			c.o.Log.Error("panic in a stanza handler", "panic", r, "stack", string(debug.Stack()))
-			c.fail(fmt.Errorf("panic in a stanza handler: %v", r))
-		}
-	}()
+	defer cause.Recover(c.broke)
 	if !c.builtin(e) && !c.o.Handler(e) {
 		c.decline(e)
 	}
 }
 
+// broke ends a connection that met a defect of ours: it costs no other, and not the process.
+func (c *Conn) broke(why cause.Cause, stack []byte) {
+	c.o.Log.Error("panic on an XMPP connection", xlog.Err, why.Err, "stack", string(stack))
+	c.fail(fmt.Errorf("panic on an XMPP connection: %w", why.Err))
+}
+
 // write owns the sending side and the watch over a silent server.
 func (c *Conn) write() {
+	defer cause.Recover(c.broke)
 	var tick <-chan time.Time
 	if c.o.Ping > 0 {
 		t := time.NewTicker(max(min(c.o.Ping, pingLimit)/2, time.Millisecond))

@@ -88,6 +88,27 @@ func TestRequestInsideHandler(t *testing.T) {
 	_ = c.Close(within(t))
 }
 
+func TestAnswersKeepTheirPlace(t *testing.T) {
+	const before = 50
+	o, _ := serve(t, func(s *server) {
+		s.login()
+		q := s.hear()
+		s.say("%s<iq type='result' id='%s' from='%s'/>", strings.Repeat("<message/>", before), q.Get("id"), q.Get("to"))
+		s.rest()
+	})
+	var handled atomic.Int64
+	o.Ordered, o.Handler = true, func(*stanza.Elem) bool {
+		<-time.After(time.Millisecond)
+		handled.Add(1)
+		return true
+	}
+	c := dial(t, o)
+	if _, err := c.Request(within(t), iq("get", "x.org", "q", "query")); err != nil || handled.Load() != before {
+		t.Errorf("%v; the answer came after %d of %d stanzas were handled", err, handled.Load(), before)
+	}
+	_ = c.Close(within(t))
+}
+
 // TestT03_AnswersOnlyFromTheAsked: other senders, late and second answers are not taken.
 func TestT03_AnswersOnlyFromTheAsked(t *testing.T) {
 	for _, tt := range []struct {

@@ -17,7 +17,7 @@ type waiter struct {
 // Request sends an IQ of type get or set under an id of its own and waits for the
 // answer, which counts only if it comes from whom was asked (RFC 6120, 8.1.2.1).
 // An answer of type error is returned as *Error beside the stanza. iq is
-// not changed. The Handler may call Request.
+// not changed. The Handler may call Request, unless Options.Ordered.
 func (c *Conn) Request(ctx context.Context, iq *stanza.Elem) (*stanza.Elem, error) {
 	w := &waiter{to: stanza.ParseJID(iq.Get("to")), answer: make(chan *stanza.Elem, 1)}
 	id := newID()
@@ -82,7 +82,9 @@ func (c *Conn) route(e *stanza.Elem) bool {
 	if w != nil && c.mayAnswer(w.to, e.Get("from")) {
 		delete(c.pending, id)
 		c.mu.Unlock()
-		w.answer <- e
+		if !c.o.Ordered || !c.queue(inbound{e: e, to: w}) {
+			w.answer <- e
+		}
 		return true
 	}
 	c.mu.Unlock()

@@ -66,6 +66,9 @@ type Options struct {
 	// what it does not know: an IQ of type get or set is then refused in its place.
 	// An IQ that it takes it must answer, then or later.
 	Handler func(*stanza.Elem) bool
+	// Ordered has Request return only after the Handler has seen all that came before the answer: else a
+	// refusal may overtake what explains it. The Handler may then not call Request.
+	Ordered bool
 
 	Log *slog.Logger
 

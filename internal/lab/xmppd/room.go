@@ -97,7 +97,8 @@ func (r *Room) Kick(nick, reason string, ban bool) {
 		r.banned[o.real.Bare().String()] = true
 	}
 	r.remove(o)
-	everyone := append(slices.Clone(r.occupants), o)
+	// A real server tells all in one turn; here others act at once, so who is kicked reads it before them.
+	everyone := append([]*occupant{o}, r.occupants...)
 	r.mu.Unlock()
 	for _, to := range everyone {
 		p := r.envelope(o, "unavailable", stanza.New("jabber:client", "presence"), to == o, code)
