@@ -60,6 +60,7 @@ type member struct {
 	nick     string
 	real     stanza.JID
 	json     bool
+	video    bool // wants a video content, as browsers do; nothing is in it
 	known    bool // features were asked for
 	sid      string
 	session  string // bridge-session id
@@ -277,6 +278,8 @@ func (f *Focus) features(r *room, m *member, res *stanza.Elem) {
 			m.json = !f.opt.XML
 		case "urn:xmpp:jingle:apps:rtp:audio":
 			audio = true
+		case "urn:xmpp:jingle:apps:rtp:video":
+			m.video = true
 		}
 	}
 	if audio {

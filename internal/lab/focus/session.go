@@ -60,7 +60,30 @@ func (f *Focus) offer(r *room, m *member, action string) {
 		msg.Sources = all
 	}
 	e := msg.Elem().Add(js)
+	if m.video {
+		addVideo(e)
+	}
 	f.request(r.jid.With(m.nick).String(), e, "set", nil)
+}
+
+// addVideo offers VP8 beside the audio, over the same transport.
+func addVideo(offer *stanza.Elem) {
+	const rtp = "urn:xmpp:jingle:apps:rtp:1"
+	offer.Kid("urn:xmpp:jingle:apps:grouping:0", "group").Add(stanza.New("", "content", "name", "video"))
+	d := stanza.New(rtp, "description", "media", "video").Add(
+		stanza.New("", "payload-type", "id", "100", "name", "VP8", "clockrate", "90000"),
+		stanza.New("", "rtcp-mux"),
+		stanza.New("urn:xmpp:jingle:apps:rtp:ssma:0", "source", "ssrc", "1180214523", "name", "jvb-v0").Add(
+			stanza.New("http://jitsi.org/jitmeet", "ssrc-info", "owner", "jvb"),
+			stanza.New(rtp, "parameter", "name", "msid", "value", "mixedmslabel mixedlabelvideo0")))
+	for i, k := range offer.Kids {
+		if k.Name.Local == "content" {
+			t := k.Kid("urn:xmpp:jingle:transports:ice-udp:1", "transport").Clone()
+			v := stanza.New("", "content", "creator", "initiator", "name", "video", "senders", "both").Add(d, t)
+			offer.Kids = append(offer.Kids[:i+1], append([]*stanza.Elem{v}, offer.Kids[i+1:]...)...)
+			return
+		}
+	}
 }
 
 // jsonSources is Jicofo's compact form.

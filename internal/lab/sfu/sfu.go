@@ -263,6 +263,7 @@ func (e *Endpoint) rtp(b []byte) {
 		return
 	}
 	e.got.Add(1)
+	plain = strip(plain)
 	var level rtp.AudioLevelExtension
 	if ext := h.GetExtension(1); ext != nil && level.Unmarshal(ext) == nil && level.Level == 127 {
 		if e.silence[h.SSRC]++; e.silence[h.SSRC] > 3 {
@@ -282,6 +283,29 @@ func (e *Endpoint) rtp(b []byte) {
 	for _, o := range others {
 		o.forward(plain)
 	}
+}
+
+// strip leaves of the header extensions only the level, as the real bridge does.
+func strip(plain []byte) []byte {
+	var p rtp.Packet
+	if p.Unmarshal(plain) != nil {
+		return plain
+	}
+	more := false
+	for _, id := range p.GetExtensionIDs() {
+		if id != 1 {
+			more = true
+			_ = p.DelExtension(id) // it is there
+		}
+	}
+	if !more {
+		return plain
+	}
+	out, err := p.Marshal()
+	if err != nil {
+		return plain
+	}
+	return out
 }
 
 func (e *Endpoint) forward(plain []byte) {
