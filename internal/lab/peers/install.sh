@@ -1,12 +1,39 @@
 #!/bin/sh
 # Installs the counterparts of the lab ring, and what the shipped build needs (Debian, root).
+# It does nothing, and quickly, where all is there.
 set -eu
-need="prosody sipp baresip kamailio sox"
-missing=no
-for p in $need; do command -v "$p" >/dev/null 2>&1 || missing=yes; done
-test -f /usr/include/opus/opus.h || missing=yes
-test $missing = no && exit 0
-export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq
-apt-get install -y -qq --no-install-recommends prosody lua-unbound lua-sec lua-expat sip-tester baresip-core \
-	kamailio kamailio-tls-modules sox libopus-dev gcc libc6-dev >/dev/null
+cd "$(dirname "$0")/../../.."
+
+missing=""
+want() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
+want prosody "prosody lua-unbound lua-sec lua-expat"
+want sipp sip-tester
+want baresip baresip-core
+want kamailio "kamailio kamailio-tls-modules"
+want sox sox
+want turnserver coturn
+want chromium chromium
+want node nodejs
+want npm npm
+test -f /usr/include/opus/opus.h || missing="$missing libopus-dev gcc libc6-dev"
+if test -n "$missing"; then
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get update -qq
+	# shellcheck disable=SC2086 # one word for each package
+	apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+
+# The browser's side: unpacked only, as none of them needs anything else to run.
+pack() { # pack name package@version
+	test -d ".cache/lab/$1/package" && return
+	mkdir -p ".cache/lab/$1"
+	(
+		cd ".cache/lab/$1"
+		npm pack --silent "$2" >/dev/null
+		tar -xzf ./*.tgz
+		rm -f ./*.tgz
+	)
+}
+pack lib-jitsi-meet @lyno/lib-jitsi-meet@2.6726.2
+pack jquery jquery@3.6.0
+pack playwright-core playwright-core@1.65.1

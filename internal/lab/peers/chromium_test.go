@@ -1,0 +1,177 @@
+//go:build lab
+
+package peers
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"jigasi/internal/audio"
+)
+
+// cache is where install.sh unpacks what the browser needs.
+const cache = "../../../.cache/lab"
+
+// browser is a person in a real Chromium with lib-jitsi-meet.
+type browser struct {
+	stdin io.WriteCloser
+
+	mu    sync.Mutex
+	state browserState
+	said  bytes.Buffer
+}
+
+// browserState is what the page tells.
+type browserState struct {
+	Joined, Left bool
+	Failed       string
+	People       map[string]browserPerson
+}
+
+type browserPerson struct {
+	Name, Status string
+	Tones        map[string]float64 // by Hz, in dBov
+}
+
+// site serves the page.
+func site(t *testing.T) string {
+	t.Helper()
+	mux := http.NewServeMux()
+	for path, file := range map[string]string{
+		"/": "testdata/browser.html", "/jquery.js": cache + "/jquery/package/dist/jquery.min.js",
+		"/lib-jitsi-meet.js": cache + "/lib-jitsi-meet/package/lib-jitsi-meet.min.js",
+	} {
+		if _, err := os.Stat(file); err != nil {
+			t.Fatalf("%v: run make lab-install", err)
+		}
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, file) })
+	}
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// browse has a person in Chromium join, saying hz, and listening for tones.
+func browse(t *testing.T, service, room string, hz float64, tones ...float64) *browser {
+	t.Helper()
+	var wav bytes.Buffer
+	pcm := make([]int16, 10*48000)
+	audio.NewTone(hz, 48000, -20).Fill(pcm)
+	if err := audio.WriteWAV(&wav, pcm, 48000); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "says.wav")
+	if err := os.WriteFile(file, wav.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	playwright, err := filepath.Abs(cache + "/playwright-core/package/index.mjs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	arg, err := json.Marshal(map[string]any{
+		"playwright": playwright, "chromium": need(t, "chromium"), "page": site(t), "service": service, "room": room, "wav": file, "tones": tones,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &browser{}
+	cmd := exec.Command(need(t, "node"), "testdata/browser.mjs", string(arg))
+	cmd.Stderr = (*sayings)(b)
+	if b.stdin, err = cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			var s browserState
+			if json.Unmarshal(lines.Bytes(), &s) == nil {
+				b.mu.Lock()
+				b.state = s
+				b.mu.Unlock()
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = b.stdin.Close() // which closes the browser
+		late := time.AfterFunc(15*time.Second, func() { _ = cmd.Process.Kill() })
+		<-read
+		_ = cmd.Wait()
+		late.Stop()
+		if t.Failed() {
+			t.Logf("the browser's last state: %+v\nand said:\n%s", b.now(), b.said.String())
+		}
+	})
+	return b
+}
+
+// sayings collects what the page logs.
+type sayings browser
+
+func (s *sayings) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.said.Len() < 64<<10 {
+		s.said.Write(p)
+	}
+	return len(p), nil
+}
+
+func (b *browser) now() browserState {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.state
+}
+
+// TestChromiumAndAPhoneHearEachOther: a person in a browser, one of the lab and a phone in one
+// room; each hears exactly the others, the browser sees the phone, and leaves it alone in peace.
+func TestChromiumAndAPhoneHearEachOther(t *testing.T) {
+	m := meet(t, "")
+	c := m.join(t, "alpha", 620)
+	b := browse(t, "ws://"+addr(m.ports["HTTP"])+"/xmpp-websocket", "alpha", 1000, 440, 620, 1000)
+	eventually(t, 60*time.Second, "the browser joins", func() bool { return b.now().Joined })
+	eventually(t, 30*time.Second, "the browser is heard", func() bool { return hears(c.Bot, 1000)() })
+	g := gatewayAt(t, m, nil)
+	p := phoneIn(t, g, "alpha", 440)
+	eventually(t, 30*time.Second, "the phone hears the browser and the person", func() bool { return p.Tone(1000) > -26 && p.Tone(620) > -26 })
+	seat := occupant(t, g).Resource
+	eventually(t, 30*time.Second, "the browser hears the phone, and the person", func() bool {
+		s := b.now()
+		return s.People[seat].Tones["440"] > -26 && s.People[c.Nick()].Tones["620"] > -26
+	})
+	eventually(t, 10*time.Second, "the browser shows the phone's name and status", func() bool {
+		s := b.now().People[seat]
+		return s.Name == "Phone" && s.Status == "Connected"
+	})
+	if s := b.now(); len(s.People) != 2 || s.People[seat].Tones["620"] > -45 || s.People[seat].Tones["1000"] > -45 || s.Failed != "" {
+		t.Errorf("the browser's state is %+v", s)
+	}
+	if own := p.Tone(440); own > -45 {
+		t.Errorf("the phone hears itself at %.1f dBov", own)
+	}
+	if _, err := io.WriteString(b.stdin, "leave\n"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 20*time.Second, "the browser is gone, and the phone hears the other", func() bool {
+		return b.now().Left && p.Tone(1000) < -60 && p.Tone(620) > -26 && hears(c.Bot, 440)()
+	})
+	hangup(t, p)
+	gone(t, g, p)
+}
