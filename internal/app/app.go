@@ -71,7 +71,7 @@ func New(cfg *config.Config, o Options) (*App, error) {
 	}
 	a.exchange = exchange.New(exchange.Options{
 		Rules: rules(cfg), MaxCalls: cfg.Limits.Calls, JoinLimit: cfg.Meeting.JoinTimeout, UserAsNick: cfg.Meeting.NickFromUser,
-		CallOptions: call.Options{RingLimit: cfg.Limits.Ring, AnswerAfter: never(cfg.Meeting.AloneAnswer)},
+		CallOptions: call.Options{RingLimit: cfg.Limits.Ring + ringSlack, AnswerAfter: never(cfg.Meeting.AloneAnswer)},
 		Sit:         a.sit, Dial: a.dial, Changed: a.breweries.Changed, Ended: a.totals.ended, Log: a.log,
 	})
 	if cfg.SIP.Enabled {
@@ -88,6 +88,10 @@ func New(cfg *config.Config, o Options) (*App, error) {
 	}
 	return a, nil
 }
+
+// ringSlack is what a dialled phone has beyond limits.ring to end by itself: its leg gives up after limits.ring
+// and says so to the room; the call's own limit is for a leg that does not.
+const ringSlack = 10 * time.Second
 
 // publicIP reads public_ip; the zero address means: as the registrar sees us, else the local one.
 func publicIP(s string) (netip.Addr, error) {
@@ -172,6 +176,14 @@ func (a *App) Exchange() *exchange.Exchange { return a.exchange }
 
 // PortsInUse is how many pairs of RTP ports are taken.
 func (a *App) PortsInUse() int { return a.pool.InUse() }
+
+// Registrations tells how each SIP account stands.
+func (a *App) Registrations() []sip.Registration {
+	if a.ua == nil {
+		return nil
+	}
+	return a.ua.Registrations()
+}
 
 // Breweries tells how each brewery stands.
 func (a *App) Breweries() map[string]control.Status { return a.breweries.Status() }

@@ -127,6 +127,35 @@ func TestDialOutBusyIsShown(t *testing.T) {
 	eventually(t, 7*time.Second, "the call ends after that", func() bool { return len(m.app.Calls()) == 0 })
 }
 
+// TestDialOutUnansweredIsShown: the room reads that nobody answered, as it reads that somebody is busy.
+func TestDialOutUnansweredIsShown(t *testing.T) {
+	m := start(t, lab.Options{}, func(cfg *config.Config) {
+		withBrewery(cfg)
+		cfg.Limits.Ring = time.Second
+	})
+	ua := sip.New(sip.Options{Listen: []sip.Listener{{Network: "udp", Addr: "127.0.0.1:0"}}, Open: true, Incoming: func(d *sip.Dialog) {
+		d.Ring()
+		for range d.Events() { //nolint:revive // until the CANCEL
+		}
+	}})
+	if err := ua.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ua.Close(t.Context()) })
+	b := m.Join("alpha", 620)
+	m.Join("alpha", 880)
+	eventually(t, 5*time.Second, "the focus sees the gateway", joined(m))
+	if res := m.Focus.Dial("alpha@"+m.XMPP.MUC(), "sip:x@"+ua.Local()[0].String()); res == nil || res.Get("type") != "result" {
+		t.Fatalf("dial: %v", res)
+	}
+	nick := m.nick(t)
+	eventually(t, 6*time.Second, "the room reads why", func() bool {
+		pr := b.Sees(nick)
+		return pr != nil && strings.Contains(pr.Kid("", "status").Text, "did not answer")
+	})
+	eventually(t, 8*time.Second, "the call ends after that", func() bool { return len(m.app.Calls()) == 0 })
+}
+
 // TestDialHangupWhileRinging: kicked while ringing is a CANCEL.
 func TestDialHangupWhileRinging(t *testing.T) {
 	m := start(t, lab.Options{}, withBrewery)
