@@ -303,3 +303,10 @@ func (b *baresip) heard() ([]int16, int) {
 	}
 	return readWAV(files[len(files)-1])
 }
+
+// forget forgets the events so far.
+func (b *baresip) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.events = nil
+}

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -101,8 +102,13 @@ func child(t *testing.T, program string, args ...string) *exec.Cmd {
 	done := make(chan struct{})
 	go func() { _ = c.Wait(); close(done) }()
 	t.Cleanup(func() {
-		_ = c.Process.Kill()
-		<-done
+		_ = c.Process.Signal(syscall.SIGTERM) // Kamailio ends its own children then
+		select {
+		case <-done:
+		case <-time.After(5 * time.Second):
+			_ = c.Process.Kill()
+			<-done
+		}
 		if t.Failed() {
 			text := out.String()
 			t.Logf("%s said:\n%s", program, text[max(0, len(text)-4000):])
