@@ -11,6 +11,7 @@ package conference
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,13 +37,14 @@ type Link interface {
 
 // Options makes a session. XMPP, Room and Nick are required.
 type Options struct {
-	XMPP     xmpp.Options // Handler and Caps are set here
-	Room     stanza.JID   // bare
-	Nick     string       // endpoint id
-	Focus    stanza.JID   // where the conference request goes: focus.DOMAIN
-	FocusRes string       // nick of the focus in the room; "" means focus
-	Password xlog.Secret
-	Presence meetxml.Presence // what the room sees; Caps is set here
+	XMPP      xmpp.Options // Handler and Caps are set here
+	Room      stanza.JID   // bare
+	Nick      string       // endpoint id
+	Focus     stanza.JID   // where the conference request goes: focus.DOMAIN
+	FocusUser stanza.JID   // the focus itself, asked where there is no such address; zero means focus@auth.DOMAIN/focus
+	FocusRes  string       // nick of the focus in the room; "" means focus
+	Password  xlog.Secret
+	Presence  meetxml.Presence // what the room sees; Caps is set here
 
 	InviteTimeout time.Duration // until session-initiate, once somebody else is there; 0 means 30 s, negative for ever
 	ReturnTimeout time.Duration // for what was lost to come back; 0 means 30 s
@@ -133,6 +135,7 @@ type Session struct {
 	lostAt   time.Time
 	restarts []time.Time
 	rejoined int
+	tries    int // of a first join that was refused
 	joined   bool
 	talked   bool   // there was a session before
 	waiting  string // what was told last as Waiting
@@ -162,6 +165,12 @@ func Join(o Options) *Session {
 	}
 	if o.FocusRes == "" {
 		o.FocusRes = "focus"
+	}
+	if domain, ok := strings.CutPrefix(o.Focus.Domain, o.FocusRes+"."); ok && o.FocusUser.IsZero() {
+		o.FocusUser = stanza.JID{Local: o.FocusRes, Domain: "auth." + domain, Resource: o.FocusRes}
+	}
+	if o.FocusUser.IsZero() {
+		o.FocusUser = o.Focus
 	}
 	if o.Dial == nil {
 		o.Dial = func(ctx context.Context, xo xmpp.Options) (Link, error) { return xmpp.Dial(ctx, xo) }

@@ -145,6 +145,7 @@ func play(t *testing.T, set func(*Options), f func(s *stage)) {
 }
 
 func (s *stage) dial(_ context.Context, x xmpp.Options) (Link, error) {
+	time.Sleep(time.Millisecond) // of the virtual kind: a test has said by then how it answers
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.down != nil {

@@ -2,14 +2,11 @@ package conference
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"jigasi/internal/cause"
-	"jigasi/internal/meetxml"
 	"jigasi/internal/stanza"
 	"jigasi/internal/xlog"
-	"jigasi/internal/xmpp"
 )
 
 // state is where a session stands.
@@ -37,6 +34,7 @@ const (
 	askLimit     = 5 * time.Second  // for one answer of the focus
 	newSession   = 20 * time.Second // after a session-terminate; then leave and join again (real.md 22); Jicofo itself waits 15 s for a dead bridge
 	maxRejoins   = 3
+	maxTries     = 3 // of a join that is refused, beside the first
 	focusReturn  = 2 * time.Second
 	leaveLimit   = 2 * time.Second
 	restartApart = 5 * time.Second // Jicofo's limits on restart requests
@@ -98,6 +96,11 @@ func (s *Session) goodbye() {
 		_ = s.link.Close(ctx) // it is over either way
 	}
 	s.wg.Wait()
+	s.link = nil
+	for len(s.inbox) > 0 { // a connection that came too late is among it, and closed
+		(<-s.inbox)()
+	}
+	s.wg.Wait()
 	for len(s.events) > cap(s.events)-2 { // make room for the end
 		<-s.events
 	}
@@ -110,203 +113,6 @@ func (s *Session) finish(why cause.Cause) {
 }
 
 func (s *Session) wait(d time.Duration) { s.timer.Reset(d) }
-
-// enter connects, asks the focus and joins, beside the session's goroutine.
-func (s *Session) enter() {
-	s.state = entering
-	s.epoch++
-	epoch := s.epoch
-	s.wait(enterLimit)
-	s.beside(func() {
-		ctx, cancel := context.WithTimeout(s.ctx, enterLimit)
-		defer cancel()
-		r, err := s.connect(ctx, epoch)
-		ok := s.post(func() { s.entered(epoch, r, err) })
-		if !ok && r.link != nil {
-			_ = r.link.Close(ctx)
-		}
-	})
-}
-
-// entry is what connect brings.
-type entry struct {
-	link   Link
-	reply  meetxml.ConferenceReply
-	relays []meetxml.Relay
-}
-
-func (s *Session) connect(ctx context.Context, epoch int) (entry, error) {
-	xo := s.opt.XMPP
-	xo.Caps, xo.Ordered = s.caps, true
-	xo.Handler = func(e *stanza.Elem) bool {
-		if e.Name.Local == "iq" && !s.ours(e) {
-			return false
-		}
-		return s.post(func() {
-			if epoch == s.epoch {
-				s.stanza(e)
-			}
-		})
-	}
-	link, err := s.opt.Dial(ctx, xo)
-	if err != nil {
-		return entry{}, connectCause(err)
-	}
-	r := entry{link: link}
-	whole := false
-	defer func() {
-		if !whole { // a panic: nobody else knows of the connection
-			_ = link.Close(ctx)
-		}
-	}()
-	if s.opt.Relays {
-		r.relays = askRelays(ctx, link, s.opt.XMPP.Domain)
-	}
-	r.reply, err = s.ask(ctx, link)
-	whole = true
-	return r, err
-}
-
-// connectCause makes a cause of why there is no connection.
-func connectCause(err error) error {
-	var auth *xmpp.AuthError
-	if errors.As(err, &auth) {
-		return cause.Cause{Code: cause.AuthFailed, Err: err, Text: "the XMPP server refuses our login: check user and password of the call account"}
-	}
-	return cause.Cause{Code: cause.Unavailable, Err: err, Text: "the XMPP server cannot be reached: " + err.Error()}
-}
-
-func askRelays(ctx context.Context, link Link, domain string) []meetxml.Relay {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	res, err := link.Request(ctx, stanza.New("", "iq", "type", "get", "to", domain).Add(meetxml.RelayRequest()))
-	if err != nil {
-		return nil // host candidates have to do
-	}
-	return meetxml.ParseRelays(res)
-}
-
-// ask sends the conference request until the focus is ready. Where the focus does not answer, the
-// join goes on: the room may have one already (gateway spec 4.4).
-func (s *Session) ask(ctx context.Context, link Link) (meetxml.ConferenceReply, error) {
-	req := stanza.New("", "iq", "type", "set", "to", s.opt.Focus.String()).Add(meetxml.ConferenceRequest{Room: s.opt.Room.String()}.Elem())
-	var last meetxml.ConferenceReply
-	for wait := time.Second; ; wait *= 2 {
-		began := time.Now()
-		res, err := once(ctx, link, req)
-		var refused *xmpp.Error
-		switch {
-		case errors.As(err, &refused):
-			if c, fatal := refusal(refused); fatal {
-				return last, c
-			}
-			s.log.Warn("the focus refused the conference request; joining anyway", "condition", refused.Condition, "text", refused.Text)
-			return last, nil
-		case err != nil && ctx.Err() != nil:
-			return last, cause.Cause{Code: cause.Timeout, Err: err, Text: "the focus " + s.opt.Focus.String() + " does not answer"}
-		case errors.Is(err, context.DeadlineExceeded):
-			s.log.Warn("the focus does not answer the conference request; asking again", "focus", s.opt.Focus.String())
-			continue
-		case err != nil:
-			return last, nil // the connection is gone, and shows it
-		}
-		last, _ = meetxml.ParseConferenceReply(res)
-		s.log.Info("conference requested", "ready", last.Ready, "ms", time.Since(began).Milliseconds())
-		if last.NotLive {
-			return last, cause.Cause{Code: cause.NotLive, Text: "the meeting has not started yet"}
-		}
-		if last.Ready {
-			return last, nil
-		}
-		select {
-		case <-ctx.Done():
-			return last, nil
-		case <-time.After(wait):
-		}
-	}
-}
-
-// once sends a request and waits askLimit for its answer: one that a dying focus took with it is
-// sent again.
-func once(ctx context.Context, link Link, req *stanza.Elem) (*stanza.Elem, error) {
-	ctx, cancel := context.WithTimeout(ctx, askLimit)
-	defer cancel()
-	return link.Request(ctx, req)
-}
-
-// refusal makes a cause of an error of the focus that joining cannot mend.
-func refusal(e *xmpp.Error) (cause.Cause, bool) {
-	switch e.Condition {
-	case "not-authorized":
-		return cause.Cause{Code: cause.Forbidden, Text: "the focus lets nobody without a login create this meeting: wait for its host, or give the gateway a login"}, true
-	case "bad-request":
-		return cause.Cause{Code: cause.NotFound, Text: "the focus does not accept this room name"}, true
-	}
-	return cause.Cause{}, false
-}
-
-// entered takes what connect brought and joins the room.
-func (s *Session) entered(epoch int, r entry, err error) {
-	if epoch != s.epoch || s.ended {
-		if r.link != nil {
-			s.closeLater(r.link)
-		}
-		return
-	}
-	if err != nil {
-		if r.link != nil {
-			s.closeLater(r.link)
-		}
-		s.failed(cause.Of(err))
-		return
-	}
-	s.link, s.relays = r.link, r.relays
-	if !r.reply.FocusJID.IsZero() {
-		s.focus.jid = r.reply.FocusJID
-	}
-	s.join()
-}
-
-func (s *Session) closeLater(l Link) {
-	s.beside(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), leaveLimit)
-		defer cancel()
-		_ = l.Close(ctx) // it is of no use any more
-	})
-}
-
-func (s *Session) join() {
-	p := s.presence.Elem(s.Occupant())
-	x := stanza.New(meetxml.NSMUC, "x")
-	if s.opt.Password != "" {
-		x.Add(stanza.New("", "password").WithText(s.opt.Password.Reveal()))
-	}
-	p.Kids = append([]*stanza.Elem{x}, p.Kids...)
-	s.wait(joinLimit)
-	_ = s.link.Send(p) // a dead connection shows by itself
-}
-
-// failed is a try to enter that failed: the first one ends the session, a later one is tried again.
-func (s *Session) failed(why cause.Cause) {
-	if s.lostAt.IsZero() || fatal(why.Code) || time.Since(s.lostAt) > s.opt.ReturnTimeout {
-		if !s.lostAt.IsZero() && !fatal(why.Code) {
-			why = cause.Cause{Code: cause.Lost, Text: "the connection to the meeting was lost and did not come back: " + why.String(), Err: why.Err}
-		}
-		s.finish(why)
-		return
-	}
-	s.state = lost
-	s.wait(min(s.backoff.Next(), 5*time.Second))
-}
-
-// fatal reports whether trying again cannot help.
-func fatal(c cause.Code) bool {
-	switch c {
-	case cause.AuthFailed, cause.Forbidden, cause.Banned, cause.PasswordNeeded, cause.NotFound, cause.LobbyDenied, cause.NotLive:
-		return true
-	}
-	return false
-}
 
 // dropped is the loss of the connection.
 func (s *Session) dropped() {

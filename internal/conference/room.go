@@ -99,34 +99,6 @@ func (s *Session) removed(o meetxml.Occupant) {
 	}
 }
 
-// refused is a refused join.
-func (s *Session) refused(e *stanza.Elem) {
-	if s.joined || s.state != entering {
-		return
-	}
-	x := e.Kid("", "error")
-	has := func(name string) bool { return x.Kid("", name) != nil }
-	why := cause.Cause{Code: cause.Forbidden, Text: "the room refuses the phone"}
-	switch {
-	case has("not-authorized"):
-		why = cause.Cause{Code: cause.PasswordNeeded, Text: "the meeting has a password, and the caller gave none or a wrong one"}
-	case has("registration-required"):
-		why = cause.Cause{Code: cause.LobbyDenied, Text: "the meeting has a lobby"}
-	case has("service-unavailable"), has("resource-constraint"):
-		why = cause.Cause{Code: cause.Full, Text: "the meeting has as many participants as it may have"}
-	case has("conflict"): // our own seat from before the connection was lost: it goes soon
-		why = cause.Cause{Code: cause.Unavailable, Text: "another participant has our seat"}
-	case has("not-allowed"):
-		why = cause.Cause{Code: cause.Unavailable, Text: "the room does not exist and may not be created: is Jicofo running?"}
-	}
-	if t := x.Kid("", "text"); t != nil && t.Text != "" {
-		why.Text += " (" + t.Text[:min(len(t.Text), 100)] + ")"
-	}
-	s.closeLater(s.link)
-	s.link = nil
-	s.failed(why)
-}
-
 // focusIn is the presence of the focus.
 func (s *Session) focusIn(o meetxml.Occupant) {
 	if o.Gone {

@@ -1,0 +1,142 @@
+package conference
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"jigasi/internal/cause"
+	"jigasi/internal/xmpp"
+)
+
+// TestConnectionComesBack: the seat is taken again within 30 s, and given up after them.
+func TestConnectionComesBack(t *testing.T) {
+	t.Run("back", func(t *testing.T) {
+		play(t, nil, func(s *stage) {
+			s.joins(anna)
+			for i := range 20 {
+				s.talk(string(rune('A'+i)), annas)
+				s.connecting(errDown)
+				s.cut(errDown)
+				if e := s.event(Suspended); e.Cause.Code != cause.Lost || s.s.Members() != 0 {
+					t.Errorf("tells %+v, %d members", e, s.s.Members())
+				}
+				time.Sleep(25 * time.Second)
+				s.connecting(nil)
+				s.joins(anna)
+			}
+		})
+	})
+	t.Run("not back", func(t *testing.T) {
+		play(t, nil, func(s *stage) {
+			s.joins(anna)
+			s.talk("1", annas)
+			s.connecting(errDown)
+			s.cut(errDown)
+			began := time.Now()
+			s.event(Suspended)
+			why := s.over(cause.Lost)
+			if d := time.Since(began); d < 30*time.Second || d > 37*time.Second || !errors.Is(why, errDown) {
+				t.Errorf("after %v: %v", d, why)
+			}
+		})
+	})
+	t.Run("login no longer valid", func(t *testing.T) {
+		play(t, nil, func(s *stage) {
+			s.joins(anna)
+			s.connecting(&xmpp.AuthError{Condition: "account-disabled"})
+			s.cut(errDown)
+			s.event(Suspended)
+			s.over(cause.AuthFailed)
+		})
+	})
+	t.Run("our old seat is still there", func(t *testing.T) {
+		play(t, nil, func(s *stage) {
+			s.joins(anna)
+			s.talk("1", annas)
+			s.cut(errDown)
+			s.event(Suspended)
+			for range 3 {
+				s.next()
+				s.hears("conference")
+				s.hears("join")
+				s.refuses("cancel", "<conflict/>")
+			}
+			s.joins(anna)
+			s.talk("2", annas)
+		})
+	})
+	t.Run("lost while joining", func(t *testing.T) {
+		play(t, nil, func(s *stage) {
+			s.next()
+			s.hears("conference")
+			s.hears("join")
+			s.cut(errDown)
+			s.over(cause.Unavailable)
+		})
+	})
+}
+
+// TestLeaveAtAnyTime: the end comes at once, the room is told if we are in it, nothing is left.
+func TestLeaveAtAnyTime(t *testing.T) {
+	steps := []struct {
+		name  string
+		do    func(s *stage)
+		joins bool
+	}{
+		{"connecting", func(*stage) {}, false},
+		{"asking", func(s *stage) { s.answers(silent); s.next(); s.hears("conference") }, false},
+		{"joining", func(s *stage) { s.next(); s.hears("conference"); s.hears("join") }, false},
+		{"alone", func(s *stage) { s.joins(); s.event(Waiting) }, true},
+		{"invited", func(s *stage) { s.joins(anna) }, true},
+		{"offered", func(s *stage) {
+			s.joins(anna)
+			s.say(ask("session-initiate", "1", offer(annas)))
+			s.hears("result")
+			s.event(Offered)
+		}, true},
+		{"accepting", func(s *stage) {
+			s.joins(anna)
+			s.answers(silent)
+			s.say(ask("session-initiate", "1", offer(annas)))
+			s.hears("result")
+			s.s.Accept(s.event(Offered).Offer, ourTransport, ourSource)
+			s.hears("session-accept")
+		}, true},
+		{"talking", func(s *stage) { s.joins(anna); s.talk("1", annas) }, true},
+		{"restarting", func(s *stage) {
+			s.joins(anna)
+			s.talk("1", annas)
+			s.answers(silent)
+			s.s.Restart("connectivity-error")
+			s.hears("session-terminate")
+		}, true},
+		{"lost", func(s *stage) { s.joins(anna); s.connecting(errDown); s.cut(errDown); s.event(Suspended) }, false},
+		{"focus gone", func(s *stage) { s.joins(anna); s.answers(silent); s.gone("focus"); s.event(Suspended) }, true},
+	}
+	for _, tt := range steps {
+		t.Run(tt.name, func(t *testing.T) {
+			play(t, nil, func(s *stage) {
+				tt.do(s)
+				synctest.Wait()
+				began := time.Now()
+				s.s.Leave(cause.Cause{Code: cause.Busy, Text: "first"})
+				s.s.Leave(cause.Cause{Code: cause.Normal, Text: "second"})
+				if why := s.over(cause.Busy); why.Text != "first" || time.Since(began) > time.Second {
+					t.Errorf("%v, after %v", why, time.Since(began))
+				}
+				if s.fakeLink == nil {
+					return
+				}
+				left := false
+				for synctest.Wait(); len(s.sent) > 0; {
+					left = kind(<-s.sent) == "leave"
+				}
+				if left != tt.joins || s.Err() == nil {
+					t.Errorf("left the room: %v, connection: %v", left, s.Err())
+				}
+			})
+		})
+	}
+}
