@@ -32,7 +32,7 @@ import (
 // Options are what is not configuration.
 type Options struct {
 	Version  string
-	Loopback bool // media may use loopback addresses: demo and tests
+	Loopback bool // for demo and tests: media may use loopback addresses, and anybody may call where nobody is named
 	// OnRequest is called when somebody asks for a graceful shutdown over HTTP. It must not block.
 	OnRequest func()
 	Log       *slog.Logger

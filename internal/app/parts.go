@@ -48,7 +48,7 @@ func (a *App) sipOptions() (sip.Options, error) {
 	cfg := a.cfg.SIP
 	o := sip.Options{
 		PublicIP: a.publicIP, UserAgent: cfg.UserAgent, SessionExpires: cfg.SessionTimer, Incoming: a.incoming,
-		Draining: a.draining.Load, Log: a.log, Open: len(cfg.Trunks) == 0 && len(cfg.Accounts) == 0,
+		Draining: a.draining.Load, Log: a.log, Open: a.opt.Loopback && len(cfg.Trunks) == 0 && len(cfg.Accounts) == 0,
 	}
 	if o.UserAgent == "" {
 		o.UserAgent = "jigasi " + a.opt.Version

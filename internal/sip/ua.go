@@ -46,7 +46,7 @@ type Options struct {
 	TLS       *tls.Config // certificate for TLS listeners, authorities for TLS connections
 	Accounts  []Account
 	Trunks    []netip.Prefix // peers that may call without registration
-	Open      bool           // anybody may call, within Limits; so it is too without trunks and accounts
+	Open      bool           // anybody may call, within Limits
 	PublicIP  netip.Addr     // what peers are told; invalid means: learn it from registrars, else the local address
 	UserAgent string         // default jigasi
 	Limits    Limits
@@ -103,7 +103,7 @@ func New(o Options) *UA {
 	u := &UA{opt: o, log: xlog.Or(o.Log), dialogs: map[dialogKey]*Dialog{}, invites: map[string]string{}}
 	u.ctx, u.cancel = context.WithCancel(context.Background())
 	u.layer = siptx.New(siptx.Options{
-		TLS: o.TLS, Limits: o.Limits, Known: u.known, Open: o.Open || len(o.Trunks) == 0 && len(o.Accounts) == 0,
+		TLS: o.TLS, Limits: o.Limits, Known: u.known, Open: o.Open,
 		InDialog: func(callID, tag string) bool { return u.dialog(callID, tag) != nil },
 		Request:  u.request, ACK: u.ack, Wire: o.Wire, Log: o.Log,
 	})
