@@ -61,12 +61,15 @@ func run(args []string, o Options, stderr io.Writer, env func(string) string) in
 		log.Error("the gateway does not start", "err", err)
 		return 1
 	}
+	systemd := supervise(env, func() int64 { return a.clock.Stats().Ticks }, log)
+	defer systemd.close()
 	select {
 	case s := <-signals:
 		log.Info("asked to stop", "signal", s.String())
 	case <-asked:
 		log.Info("asked to stop over HTTP")
 	}
+	systemd.stopping()
 	return a.stop(signals, cfg.Limits.Drain)
 }
 
