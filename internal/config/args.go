@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 )
@@ -31,6 +32,8 @@ func (l *loader) readArgs(args []string) {
 		switch {
 		case !ok || name == "":
 			l.add(Warning, 0, "", "%.60q is skipped: arguments are written --name=value", arg)
+		case value == "" && (name == "domain" || name == "host"):
+			// The Debian unit passes them in any case.
 		case value == "":
 			l.add(Warning, 0, "--"+name, "is skipped: it has no value")
 		case !knownArgs[name]:
@@ -41,19 +44,19 @@ func (l *loader) readArgs(args []string) {
 	}
 }
 
-// applyArgs lets the command line win over jigasi.yaml. (Over a property file it
-// does not: there the file wins, as it always has.)
+// applyArgs lets the ports of the command line win over jigasi.yaml. (Over a property
+// file they do not: there the file wins, as it always has.) --domain and --host, which
+// the Debian unit passes whether they are meant or not, stand in for what the file
+// does not say.
 func (l *loader) applyArgs() {
 	file := l.file
 	l.file = "command line"
 	l.setPort("min-port", &l.cfg.Media.MinPort)
 	l.setPort("max-port", &l.cfg.Media.MaxPort)
 	l.file = file
-	if d := l.args.get("domain"); d != "" {
-		l.cfg.Meeting.Domain = d
-	}
-	if h := l.args.get("host"); h != "" {
-		l.cfg.XMPP.Server = h
+	l.cfg.Meeting.Domain = cmp.Or(l.cfg.Meeting.Domain, l.args.get("domain"))
+	if l.cfg.XMPP.URL == "" {
+		l.cfg.XMPP.Server = cmp.Or(l.cfg.XMPP.Server, l.args.get("host"))
 	}
 }
 

@@ -170,6 +170,11 @@ func TestYAML(t *testing.T) {
 	if got := c.Allowed(b); !cmp.Equal(got, []string{"jigasibrewery@internal.auth.meet.example.com/focus", "boss@example.com/x"}) {
 		t.Error(got)
 	}
+	// --host and --domain, which the Debian unit always passes, do not undo what the file says.
+	c2, found, err := loadYAML(t, small+"xmpp: {server: 10.0.0.1}\n", "--host=localhost", "--domain=")
+	if err != nil || found != "" || c2.XMPP.Server != "10.0.0.1" || c2.Meeting.Domain != "meet.example.com" {
+		t.Errorf("%v %s %+v", err, found, c2.XMPP)
+	}
 	if s := fmt.Sprintf("%v %+v %#v", c, c, *c); strings.Contains(s, "secret") {
 		t.Error("a secret is printed")
 	}
