@@ -10,6 +10,25 @@ build: ## the shipped binary, bin/jigasi, with libopus linked statically (needs 
 	CGO_ENABLED=1 $(GO) build -trimpath -tags 'libopus netgo osusergo' \
 		-ldflags '$(LDFLAGS) -extldflags "-static"' -o bin/jigasi ./cmd/jigasi
 
+# A version of git's becomes one of Debian's that is newer than those of the Java program, 1.1-*.
+DEBVERSION ?= $(shell echo '$(VERSION)' | sed -E 's/^v?([0-9]+\..*)$$/\1/; t ok; s/^/2.0~$(shell git log -1 --format=%cd --date=format:%Y%m%d 2>/dev/null || date +%Y%m%d)./; :ok; s/-/+/g')
+CROSS := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
+
+notices: ## bin/LICENSES, the licences of what the binary contains
+	@mkdir -p bin
+	sh packaging/notices.sh -tags 'libopus netgo osusergo' >bin/LICENSES
+
+deb: build notices ## dist/jigasi_*.deb for this machine (needs dpkg-deb, gcc and libopus-dev)
+	sh packaging/debian/build.sh bin/jigasi '$(DEBVERSION)' "$$($(GO) env GOARCH)" bin/LICENSES dist
+
+dist: deb ## archives for Linux (amd64 with libopus, arm64) and macOS (arm64), and their checksums
+	GOOS=linux GOARCH=arm64 $(CROSS) -o bin/linux-arm64/jigasi ./cmd/jigasi
+	GOOS=darwin GOARCH=arm64 $(CROSS) -o bin/darwin-arm64/jigasi ./cmd/jigasi
+	sh packaging/archive.sh bin/jigasi '$(VERSION)' linux amd64 bin/LICENSES dist
+	sh packaging/archive.sh bin/linux-arm64/jigasi '$(VERSION)' linux arm64 bin/LICENSES dist
+	sh packaging/archive.sh bin/darwin-arm64/jigasi '$(VERSION)' darwin arm64 bin/LICENSES dist
+	cd dist && sha256sum *.deb *.tar.gz >SHA256SUMS
+
 demo: ## a whole meeting in one process, with a phone in it
 	$(GO) run ./cmd/jigasi demo
 
@@ -29,7 +48,7 @@ lab-install: ## install the real counterparts (Debian, root; npm)
 	sh internal/lab/peers/install.sh
 
 lab: lab-install ## real Prosody, sipp, baresip, Kamailio, coturn, Chromium
-	$(GO) test -count=1 -timeout 30m -tags lab ./internal/lab/peers/...
+	$(GO) test -count=1 -timeout 30m -tags lab ./internal/lab/peers/... ./packaging/...
 
 fuzz: ## each fuzz target for FUZZTIME (default 10s)
 	sh scripts/fuzz.sh
@@ -43,4 +62,4 @@ bench: ## cost of a call as a ratio to the codec-and-crypto floor (needs gcc and
 golden: ## rewrite golden files; review the diff like code
 	$(GO) test ./internal/call ./internal/config ./internal/admin -update
 
-.PHONY: help build demo check test lint lab lab-install fuzz soak bench golden
+.PHONY: help build notices deb dist demo check test lint lab lab-install fuzz soak bench golden
