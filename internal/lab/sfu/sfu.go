@@ -38,6 +38,9 @@ type Bridge struct {
 	mu          sync.Mutex
 	conferences map[string]map[string]*Endpoint
 	dead        bool
+	admit       func(netip.AddrPort) bool
+
+	blocked atomic.Int64
 }
 
 // New makes a bridge.
@@ -88,8 +91,12 @@ type Endpoint struct {
 
 // Endpoint makes the transport of a participant, in place of one of that id.
 func (b *Bridge) Endpoint(conference, id string) (*Endpoint, error) {
+	network, err := b.net()
+	if err != nil {
+		return nil, err
+	}
 	agent, err := ice.NewAgentWithOptions(
-		ice.WithNetworkTypes([]ice.NetworkType{ice.NetworkTypeUDP4}), ice.WithIncludeLoopback(), ice.WithMulticastDNSMode(ice.MulticastDNSModeDisabled),
+		ice.WithNet(network), ice.WithNetworkTypes([]ice.NetworkType{ice.NetworkTypeUDP4}), ice.WithIncludeLoopback(), ice.WithMulticastDNSMode(ice.MulticastDNSModeDisabled),
 		ice.WithHostAcceptanceMinWait(0), ice.WithPrflxAcceptanceMinWait(0), ice.WithCheckInterval(50*time.Millisecond),
 		ice.WithInterfaceFilter(func(name string) bool { return name == "lo" }))
 	if err != nil {

@@ -1,0 +1,91 @@
+package sfu
+
+import (
+	"net"
+	"net/netip"
+
+	"github.com/pion/transport/v5"
+	"github.com/pion/transport/v5/stdnet"
+)
+
+// Wall is a firewall around the bridge: from now on its endpoints take UDP from, and send it to,
+// only whom admit lets through. Sockets that are open are not concerned.
+func (b *Bridge) Wall(admit func(netip.AddrPort) bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.admit = admit
+}
+
+// Blocked is how many packets the wall has kept out.
+func (b *Bridge) Blocked() int64 { return b.blocked.Load() }
+
+// walledNet gives an agent sockets behind the wall.
+type walledNet struct {
+	transport.Net
+	b     *Bridge
+	admit func(netip.AddrPort) bool
+}
+
+func (b *Bridge) net() (transport.Net, error) {
+	n, err := stdnet.NewNet()
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.admit == nil {
+		return n, nil
+	}
+	return walledNet{n, b, b.admit}, nil
+}
+
+// ListenUDP implements transport.Net.
+func (n walledNet) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
+	c, err := net.ListenUDP(network, local)
+	if err != nil {
+		return nil, err
+	}
+	return walled{c, n}, nil
+}
+
+type walled struct {
+	*net.UDPConn
+	n walledNet
+}
+
+// ReadFromAddrPort implements ice.AddrPortReaderWriter.
+func (w walled) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
+	for {
+		size, from, err := w.UDPConn.ReadFromUDPAddrPort(b)
+		if err != nil || w.n.admit(from) {
+			return size, from, err
+		}
+		w.n.b.blocked.Add(1)
+	}
+}
+
+// WriteToAddrPort implements ice.AddrPortReaderWriter. What the wall keeps in is lost, as on a network.
+func (w walled) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
+	if !w.n.admit(to) {
+		return len(b), nil
+	}
+	return w.UDPConn.WriteToUDPAddrPort(b, to)
+}
+
+// ReadFrom serves users of the plain interface.
+func (w walled) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, from, err := w.ReadFromAddrPort(b)
+	if err != nil {
+		return n, nil, err
+	}
+	return n, net.UDPAddrFromAddrPort(from), nil
+}
+
+// WriteTo serves users of the plain interface.
+func (w walled) WriteTo(b []byte, to net.Addr) (int, error) {
+	a, err := netip.ParseAddrPort(to.String())
+	if err != nil {
+		return 0, err
+	}
+	return w.WriteToAddrPort(b, a)
+}
