@@ -21,7 +21,7 @@ var layers = map[string]int{
 	"app": 8, "cli": 8,
 	// The lab imports layers 0 to 2; demo is a command that joins lab and app.
 	"lab/soak": 0, "lab": 5, "lab/client": 3, "lab/xmppd": 3, "lab/focus": 4, "lab/sfu": 3, "lab/bot": 3, "lab/phone": 3, "lab/peers": 5,
-	"demo": 9,
+	"demo": 9, "bench": 9,
 }
 
 type listed struct {

@@ -1,0 +1,63 @@
+// Command jigasi-bench measures what a call costs, as a ratio to the bare codec and crypto work of
+// the same packets (docs/performance.md).
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"jigasi/internal/bench"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	o := bench.Options{Out: os.Stdout}
+	calls := flag.String("calls", "", "loads, such as 30,60,90; default what fits a quarter, a half and three quarters of a core")
+	flag.DurationVar(&o.Load, "for", 15*time.Second, "length of a load")
+	flag.DurationVar(&o.Limit, "limit", 7*time.Minute, "length of the whole")
+	flag.StringVar(&o.Binary, "gateway", "", "measure this program; default one built from the sources here")
+	flag.StringVar(&o.Page, "page", "docs/performance.md", "where to write the figures; empty for nowhere")
+	flag.Parse()
+	if *calls != "" {
+		for s := range strings.SplitSeq(*calls, ",") {
+			n, err := strconv.Atoi(s)
+			if err != nil || n < 1 {
+				return fmt.Errorf("-calls %q: %q is no number of calls", *calls, s)
+			}
+			o.Calls = append(o.Calls, n)
+		}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	binary, ok := bench.Pinned()
+	if !ok {
+		return prepare(ctx, o.Binary)
+	}
+	o.Built, o.Binary = o.Binary == "", binary
+	return bench.Run(ctx, o)
+}
+
+// prepare builds the gateway if there is none, and has this program begin anew where it belongs.
+func prepare(ctx context.Context, gateway string) error {
+	if gateway == "" {
+		fmt.Println("building the gateway")
+		var err error
+		if gateway, err = bench.Build(ctx, "."); err != nil {
+			return err
+		}
+	}
+	return bench.Pin(gateway)
+}
