@@ -147,7 +147,6 @@ type Session struct {
 
 type focus struct {
 	jid      stanza.JID // bare, as the conference reply says
-	real     stanza.JID // as the room says
 	present  bool
 	noBridge bool
 }

@@ -7,6 +7,7 @@ import (
 	"jigasi/internal/jingle"
 	"jigasi/internal/meetxml"
 	"jigasi/internal/stanza"
+	"jigasi/internal/xlog"
 )
 
 // maxMembers bounds what a hostile room can make us remember.
@@ -99,7 +100,8 @@ func (s *Session) removed(o meetxml.Occupant) {
 	}
 }
 
-// focusIn is the presence of the focus.
+// focusIn is the presence of who sits in the seat of the focus. Where that is not the one who answered
+// the conference request, the focus is not there.
 func (s *Session) focusIn(o meetxml.Occupant) {
 	if o.Gone {
 		if s.focus.present && s.joined {
@@ -110,11 +112,12 @@ func (s *Session) focusIn(o meetxml.Occupant) {
 		}
 		return
 	}
+	if !s.focus.jid.IsZero() && !o.JID.IsZero() && !o.JID.Bare().Equal(s.focus.jid) {
+		s.log.Warn("somebody sits in the seat of the focus who is not the focus", xlog.From, o.JID.Bare().String())
+		return
+	}
 	was := s.focus.present
 	s.focus.present, s.focus.noBridge = true, o.NoBridge
-	if !o.JID.IsZero() {
-		s.focus.real = o.JID
-	}
 	if !was && s.state == invited {
 		s.expect() // anew: it has only now a chance to invite us
 	}

@@ -43,14 +43,9 @@ func (s *Session) jingleIn(iq *stanza.Elem) {
 	s.act(m, iq.Get("from"))
 }
 
-// fromFocus reports whether an IQ comes from the seat of the focus, and the one in it is the one
-// who answered the conference request.
+// fromFocus reports whether an IQ comes from the seat of the focus while it sits there.
 func (s *Session) fromFocus(iq *stanza.Elem) bool {
-	from := stanza.ParseJID(iq.Get("from"))
-	if !from.Equal(s.opt.Room.With(s.opt.FocusRes)) {
-		return false
-	}
-	return s.focus.jid.IsZero() || s.focus.real.IsZero() || s.focus.real.Bare().Equal(s.focus.jid)
+	return s.focus.present && stanza.ParseJID(iq.Get("from")).Equal(s.opt.Room.With(s.opt.FocusRes))
 }
 
 func (s *Session) act(m *jingle.Message, from string) {
@@ -64,7 +59,9 @@ func (s *Session) act(m *jingle.Message, from string) {
 			s.tell(Event{Kind: Trickled, Candidates: m.Transport.Candidates})
 		}
 	case jingle.SourceAdd:
-		s.tell(Event{Kind: SourcesChanged, Added: s.take(m.Sources)})
+		if added := s.take(m.Sources); added != nil {
+			s.tell(Event{Kind: SourcesChanged, Added: added})
+		}
 	case jingle.SourceRemove:
 		var gone []jingle.Source
 		for _, src := range m.Sources {
@@ -73,7 +70,9 @@ func (s *Session) act(m *jingle.Message, from string) {
 				delete(s.sources, src.SSRC)
 			}
 		}
-		s.tell(Event{Kind: SourcesChanged, Removed: gone})
+		if gone != nil {
+			s.tell(Event{Kind: SourcesChanged, Removed: gone})
+		}
 	case jingle.SessionTerminate:
 		s.terminated(m)
 	}
