@@ -26,7 +26,7 @@ type Options struct {
 	ID string // unique in the process; names the call in logs and REST
 
 	JoinLimit   time.Duration // until the meeting answers at all; 0 means 30 s
-	WaitLimit   time.Duration // lobby, alone in the room; 0 means 1 h
+	WaitLimit   time.Duration // lobby, alone in the room; 0 means 1 h; never longer than RingLimit before a phone is dialled
 	AnswerAfter time.Duration // answer a phone that has been waiting for so long; 0 means 15 s, negative never
 	AnswerLimit time.Duration // from ready to both up, incoming; 0 means 20 s
 	RingLimit   time.Duration // the same for an outgoing phone; 0 means 120 s
@@ -129,6 +129,7 @@ type life struct {
 	state State
 	view  view
 	timer *time.Timer
+	held  cause.Cause    // what the seat waits for
 	ends  sync.WaitGroup // hang-ups under way
 }
 
@@ -211,6 +212,9 @@ func (c *Call) heard(l *life, e leg.Event, phase *leg.Phase, other leg.Leg) {
 		return
 	}
 	*phase = e.Phase
+	if e.Phase == leg.Waiting {
+		l.held = e.Why
+	}
 	if e.Phase == leg.Over {
 		c.settle(e.Why)
 		l.view.farewell = c.Cause().Text != "" && c.Cause().Code != cause.Normal
@@ -259,7 +263,10 @@ func (c *Call) limit(s State) time.Duration {
 	case Joining:
 		return c.opt.JoinLimit
 	case Waiting:
-		if c.opt.AnswerAfter > 0 && !c.opt.Outgoing {
+		switch {
+		case c.opt.Outgoing: // nobody is on the line, and who asked for the call may be gone
+			return min(c.opt.RingLimit, c.opt.WaitLimit)
+		case c.opt.AnswerAfter > 0:
 			return min(c.opt.AnswerAfter, c.opt.WaitLimit)
 		}
 		return c.opt.WaitLimit
@@ -282,6 +289,10 @@ func (c *Call) limit(s State) time.Duration {
 func (c *Call) deadline(l *life) {
 	switch l.state {
 	case Waiting:
+		if c.opt.Outgoing {
+			c.settle(undialled(l.held, c.opt.RingLimit))
+			break
+		}
 		left := c.opt.WaitLimit - c.Spent(Waiting)
 		if left > 0 {
 			c.phone.Answer() // people wait longer than a phone rings
@@ -307,6 +318,17 @@ func (c *Call) deadline(l *life) {
 		l.view.phone, l.view.seat = leg.Over, leg.Over
 	}
 	l.view.ended = true
+}
+
+// undialled is why a phone was not called; held is what the seat waited for.
+func undialled(held cause.Cause, limit time.Duration) cause.Cause {
+	switch held.Code {
+	case cause.NoBridge:
+		return cause.Cause{Code: cause.NoBridge, Text: fmt.Sprintf("the phone was not called: the meeting had no bridge for %v", limit)}
+	case cause.NoInvite:
+		return cause.Cause{Code: cause.NoInvite, Text: fmt.Sprintf("the phone was not called: nobody was in the meeting for %v", limit)}
+	}
+	return cause.Cause{Code: cause.Timeout, Text: fmt.Sprintf("the phone was not called: the meeting let nobody in for %v", limit)}
 }
 
 func answerTimeout(v view) cause.Cause {

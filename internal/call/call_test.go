@@ -156,6 +156,12 @@ func TestEnds(t *testing.T) {
 			s.Report(kicked)
 		}, cause.Kicked, 0},
 		{"nobody answers for the meeting", false, func(*testleg.Phone, *testleg.Seat, *call.Call, context.CancelFunc) {}, cause.Timeout, 30 * time.Second},
+		{"a phone is not called into a meeting that everybody left", true, func(_ *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
+			s.Report(leg.Event{Phase: leg.Waiting, Why: cause.Cause{Code: cause.NoInvite, Text: "alone"}})
+		}, cause.NoInvite, 2 * time.Minute},
+		{"a phone is not called into a meeting without a bridge", true, func(_ *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
+			s.Report(leg.Event{Phase: leg.Waiting, Why: cause.Cause{Code: cause.NoBridge, Text: "no_bridge"}})
+		}, cause.NoBridge, 2 * time.Minute},
 		{"no media", false, func(p *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
 			s.Script(leg.Ready)
 			p.Script(leg.Up)
