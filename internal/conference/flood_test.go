@@ -25,7 +25,7 @@ func TestT11_MembersAndSourcesAreBounded(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		for i := range 3 * maxMembers {
+		for i := range maxMembers + 1000 {
 			s.here(fmt.Sprint("m", i))
 		}
 		for i := range 100 {

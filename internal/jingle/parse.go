@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -199,7 +201,8 @@ func (m *Message) jsonSources(text string) error {
 	if err := json.Unmarshal([]byte(text), &msg); err != nil {
 		return fmt.Errorf("%w: json-message is no object", ErrMalformed)
 	}
-	for owner, lists := range msg.Sources {
+	for _, owner := range slices.Sorted(maps.Keys(msg.Sources)) { // the same message gives the same list
+		lists := msg.Sources[owner]
 		if len(lists) < 3 {
 			continue // no audio
 		}
