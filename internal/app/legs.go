@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/netip"
@@ -138,7 +139,7 @@ func (a *App) incoming(d *sip.Dialog) {
 	a.exchange.Incoming(exchange.Caller{
 		Header: d.Header, Account: d.Account(), ID: d.CallID(), Name: name, User: user,
 		Accept: func(log *slog.Logger) (leg.Phone, error) {
-			l, err := sipleg.Accept(d, a.phoneOptions(log))
+			l, err := sipleg.Accept(d, a.phoneOptions(d.Account(), log))
 			if err != nil {
 				return nil, err
 			}
@@ -148,8 +149,18 @@ func (a *App) incoming(d *sip.Dialog) {
 	})
 }
 
-func (a *App) phoneOptions(log *slog.Logger) sipleg.Options {
+// phoneOptions are those of a phone that comes or goes by an account, "" for a trunk.
+func (a *App) phoneOptions(account string, log *slog.Logger) sipleg.Options {
 	m := a.cfg.Media
+	for _, acc := range a.cfg.SIP.Accounts {
+		if acc.ID != account {
+			continue
+		}
+		if len(acc.Codecs) > 0 {
+			m.Codecs = acc.Codecs
+		}
+		m.SRTP = cmp.Or(acc.SRTP, m.SRTP)
+	}
 	return sipleg.Options{
 		RTP:    rtpport.Options{Pool: a.pool, Clock: a.clock, Opus: opusOptions(a.cfg), Silence: m.Silence},
 		Codecs: sdp.Codecs(m.Codecs...), SRTP: srtpPolicy(m.SRTP), PublicIP: a.publicIP, HangupOnSilence: m.HangSilent, Log: log,
@@ -181,7 +192,7 @@ func (a *App) dial(ctx context.Context, r exchange.Request, p exchange.Place) (l
 		headers = append(headers, sip.Header{Name: h.Name, Value: h.Value})
 	}
 	ip := a.mediaIP(ctx, acc.ID, to)
-	l, err := sipleg.Dial(a.phoneOptions(p.Log), ip, func(offer []byte) (*sip.Dialog, error) {
+	l, err := sipleg.Dial(a.phoneOptions(acc.ID, p.Log), ip, func(offer []byte) (*sip.Dialog, error) {
 		return a.ua.Dial(ctx, sip.DialOptions{Account: acc.ID, To: to, Name: acc.DisplayName, Headers: headers, SDP: offer, Timeout: a.cfg.Limits.Ring})
 	})
 	if err != nil {

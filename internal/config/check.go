@@ -14,8 +14,8 @@ import (
 
 var (
 	transports = []string{"udp", "tcp", "tls", "ws", "wss"}
-	codecNames = []string{"opus", "G722", "PCMU", "PCMA", "L16"}
-	suiteNames = []string{"AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32", "AEAD_AES_128_GCM", "AEAD_AES_256_GCM"}
+	codecNames = []string{"opus", "G722", "PCMU", "PCMA"}
+	suiteNames = []string{"AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32", "AEAD_AES_128_GCM"}
 )
 
 // check completes what follows from other keys, and says what is wrong or risky.
@@ -41,6 +41,7 @@ func (l *loader) check() {
 		l.at(Error, "public_ip", "is auto, an IP address or stun:host[:port], not %.60q", c.PublicIP)
 	}
 	l.checkFileMode()
+	l.notYet()
 }
 
 // complete fills in what follows from other keys.

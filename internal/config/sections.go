@@ -144,7 +144,7 @@ type SIPHeader struct {
 type Media struct {
 	MinPort int      `yaml:"min_port" doc:"Lowest UDP port for RTP, towards phones and bridges."`
 	MaxPort int      `yaml:"max_port" doc:"Highest."`
-	Codecs  []string `yaml:"codecs" doc:"Codecs for phones, the best first: opus, G722, PCMU, PCMA, L16."`
+	Codecs  []string `yaml:"codecs" doc:"Codecs for phones, the best first: opus, G722, PCMU, PCMA."`
 	SRTP    string   `yaml:"srtp" doc:"Encryption towards phones (SDES): off, optional or required."`
 	Suites  []string `yaml:"srtp_suites" doc:"SDES suites, the best first."`
 	PTime   int      `yaml:"ptime" doc:"Length of the packets we send, in ms."`
