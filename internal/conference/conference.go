@@ -125,7 +125,7 @@ type Session struct {
 	epoch    int // of the connection: what belongs to an older one is passed over
 	presence meetxml.Presence
 	focus    focus
-	who      map[string]bool // occupants but us and the focus
+	who      map[string]string // occupants but us and the focus, and their role
 	sources  map[uint32]jingle.Source
 	offer    *Offer
 	accepted bool
@@ -177,7 +177,7 @@ func Join(o Options) *Session {
 	s := &Session{
 		opt: o, log: xlog.Or(o.Log), events: make(chan Event, 256), inbox: make(chan func(), 1024),
 		asked: make(chan func(), 64), leaving: make(chan cause.Cause, 1), done: make(chan struct{}),
-		presence: o.Presence, who: map[string]bool{}, sources: map[uint32]jingle.Source{}, timer: time.NewTimer(time.Hour),
+		presence: o.Presence, who: map[string]string{}, sources: map[uint32]jingle.Source{}, timer: time.NewTimer(time.Hour),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	caps := s.caps()

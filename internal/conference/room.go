@@ -6,6 +6,7 @@ import (
 	"jigasi/internal/cause"
 	"jigasi/internal/jingle"
 	"jigasi/internal/meetxml"
+	"jigasi/internal/rayo"
 	"jigasi/internal/stanza"
 	"jigasi/internal/xlog"
 )
@@ -15,7 +16,7 @@ const maxMembers = 10000
 
 // ours reports whether an IQ is for this session; others are refused by the connection.
 func (s *Session) ours(iq *stanza.Elem) bool {
-	return iq.Kid(jingle.NS, "jingle") != nil
+	return iq.Kid(jingle.NS, "jingle") != nil || iq.Kid(rayo.NS, "hangup") != nil
 }
 
 // stanza takes what the connection brings.
@@ -29,7 +30,28 @@ func (s *Session) stanza(e *stanza.Elem) {
 			s.presenceIn(e)
 		}
 	case "iq":
+		if h := e.Kid(rayo.NS, "hangup"); h != nil {
+			s.hangup(e)
+			return
+		}
 		s.jingleIn(e)
+	}
+}
+
+// hangup is the wish of a moderator to be rid of the phone: browsers send it to the address by
+// which the dial was answered, which is our seat (conference spec 6.3).
+func (s *Session) hangup(iq *stanza.Elem) {
+	from := stanza.ParseJID(iq.Get("from"))
+	focus := from.Resource == s.opt.FocusRes && s.focus.present
+	switch {
+	case iq.Get("type") != "set":
+		_ = s.link.ReplyError(iq, "modify", "bad-request", "")
+	case !s.joined || !from.Bare().Equal(s.opt.Room) || !focus && s.who[from.Resource] != "moderator":
+		s.log.Warn("somebody who is no moderator wanted to hang up", xlog.From, from.Resource)
+		_ = s.link.ReplyError(iq, "auth", "forbidden", "only moderators hang up")
+	default:
+		_ = s.link.Reply(iq, nil) // a dead connection shows by itself
+		s.finish(cause.Cause{Code: cause.Kicked, Text: "a moderator hung up"})
 	}
 }
 
@@ -48,8 +70,12 @@ func (s *Session) presenceIn(e *stanza.Elem) {
 	case o.Gone:
 		s.left(o.Nick)
 	default:
-		if len(s.who) < maxMembers && !s.who[o.Nick] && o.Nick != s.opt.Nick {
-			s.who[o.Nick] = true
+		_, known := s.who[o.Nick]
+		switch {
+		case known:
+			s.who[o.Nick] = o.Role
+		case len(s.who) < maxMembers && o.Nick != s.opt.Nick:
+			s.who[o.Nick] = o.Role
 			s.count()
 			s.settle()
 		}
@@ -128,7 +154,7 @@ func (s *Session) focusIn(o meetxml.Occupant) {
 
 // left is a member who is gone: there is no source-remove (real.md 16).
 func (s *Session) left(nick string) {
-	if !s.who[nick] {
+	if _, known := s.who[nick]; !known {
 		return
 	}
 	delete(s.who, nick)
