@@ -135,6 +135,7 @@ type life struct {
 	held  cause.Cause    // what the seat waits for
 	ends  sync.WaitGroup // hang-ups under way
 
+	answered bool // the phone was told to go up
 	expelled bool // the seat was given up because of a deadline
 }
 
@@ -224,8 +225,16 @@ func (c *Call) heard(l *life, e leg.Event, phase *leg.Phase, other leg.Leg) {
 	if e.Phase == leg.Over {
 		c.settle(e.Why)
 		l.view.farewell = c.Cause().Text != "" && c.Cause().Code != cause.Normal
-		l.view.tell = l.view.farewell && (l.view.phone == leg.Up || c.opt.TellFull && c.Cause().Code == cause.Full && !c.opt.Outgoing)
+		l.view.tell = l.view.farewell && c.canTell(l)
 	}
+}
+
+// canTell reports whether the phone hears what it is told, or may be answered for that.
+func (c *Call) canTell(l *life) bool {
+	if l.view.phone == leg.Up || c.opt.Outgoing {
+		return l.view.phone == leg.Up
+	}
+	return l.answered || c.opt.TellFull && c.Cause().Code == cause.Full
 }
 
 // settle keeps the first cause: what follows it are echoes.
@@ -305,6 +314,7 @@ func (c *Call) deadline(l *life) {
 		}
 		left := c.opt.WaitLimit - c.Spent(Waiting)
 		if left > 0 {
+			l.answered = true
 			c.phone.Answer() // people wait longer than a phone rings
 			l.timer.Reset(left)
 			return
@@ -357,6 +367,7 @@ func answerTimeout(v view) cause.Cause {
 func (c *Call) do(l *life, a action) {
 	switch a {
 	case answerPhone:
+		l.answered = true
 		c.phone.Answer()
 	case answerSeat:
 		c.seat.Answer()

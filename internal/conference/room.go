@@ -6,6 +6,7 @@ import (
 	"jigasi/internal/cause"
 	"jigasi/internal/jingle"
 	"jigasi/internal/meetxml"
+	"jigasi/internal/news"
 	"jigasi/internal/rayo"
 	"jigasi/internal/stanza"
 	"jigasi/internal/xlog"
@@ -16,7 +17,7 @@ const maxMembers = 10000
 
 // ours reports whether an IQ is for this session; others are refused by the connection.
 func (s *Session) ours(iq *stanza.Elem) bool {
-	return iq.Kid(jingle.NS, "jingle") != nil || iq.Kid(rayo.NS, "hangup") != nil
+	return iq.Kid(jingle.NS, "jingle") != nil || iq.Kid(rayo.NS, "hangup") != nil || s.opt.Mute && meetxml.IsMute(iq)
 }
 
 // stanza takes what the connection brings.
@@ -24,16 +25,19 @@ func (s *Session) stanza(e *stanza.Elem) {
 	if s.link == nil {
 		return
 	}
-	switch e.Name.Local {
-	case "presence":
-		if stanza.ParseJID(e.Get("from")).Bare().Equal(s.opt.Room) {
-			s.presenceIn(e)
-		}
-	case "iq":
-		if h := e.Kid(rayo.NS, "hangup"); h != nil {
-			s.hangup(e)
-			return
-		}
+	switch from := stanza.ParseJID(e.Get("from")).Bare(); {
+	case e.Name.Local == "presence" && from.Equal(s.opt.Room):
+		s.presenceIn(e)
+	case e.Name.Local == "presence" && from.Equal(s.lobby):
+		s.lobbyIn(e)
+	case e.Name.Local == "message":
+		s.messageIn(e)
+	case e.Name.Local != "iq":
+	case meetxml.IsMute(e):
+		s.muteIn(e)
+	case e.Kid(rayo.NS, "hangup") != nil:
+		s.hangup(e)
+	default:
 		s.jingleIn(e)
 	}
 }
@@ -67,6 +71,9 @@ func (s *Session) presenceIn(e *stanza.Elem) {
 		s.self(o)
 	case o.Nick == s.opt.FocusRes:
 		s.focusIn(o)
+		if s.focus.present { // and nobody else in its seat
+			s.recorded(meetxml.ParseRecording(e))
+		}
 	case o.Gone:
 		s.left(o.Nick)
 	default:
@@ -78,6 +85,9 @@ func (s *Session) presenceIn(e *stanza.Elem) {
 			s.who[o.Nick] = o.Role
 			s.count()
 			s.settle()
+			if s.state == talking {
+				s.tell(Event{Kind: Told, Item: news.MemberJoined})
+			}
 		}
 	}
 }
@@ -96,6 +106,7 @@ func (s *Session) self(o meetxml.Occupant) {
 		}
 		return
 	}
+	s.role(o)
 	if s.joined {
 		return
 	}
@@ -159,6 +170,9 @@ func (s *Session) left(nick string) {
 	}
 	delete(s.who, nick)
 	s.count()
+	if s.state == talking {
+		s.tell(Event{Kind: Told, Item: news.MemberLeft})
+	}
 	var gone []jingle.Source
 	for ssrc, src := range s.sources {
 		if src.Owner == nick {

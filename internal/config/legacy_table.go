@@ -95,7 +95,7 @@ var globals = []row{
 	{prefixJigasi + "transcription.*", "", asIs, "later: transcription"},
 	{prefixJigasi + "ENABLE_SIP_VISITORS", "", asIs, "later: visitors"},
 	{prefixJigasi + "VISITOR_QUEUE_SERVICE*", "", asIs, "later: meetings that are not live yet"},
-	{prefixJigasi + "NOTIFY_MAX_OCCUPANTS", "", asIs, "later: spoken prompts"},
+	{prefixJigasi + "NOTIFY_MAX_OCCUPANTS", "sounds.tell_full", asIs, ""},
 	{prefixJigasi + "DEFAULT_CALL_EMPTY_TIMEOUT", "", asIs, "later: transcription"},
 	{prefixJigasi + "HEALTH_CHECK_DEBUG_ENABLED", "", asIs, "there are no threads to dump"},
 	{prefixJigasi + "DISABLE_ICE", "", asIs, "the bridge wants ICE"},
