@@ -302,10 +302,10 @@ func (s *Session) want(f func()) {
 	}
 }
 
-// tell does not wait for an owner that does not keep up: a flood of sources leaves room for what
+// tell does not wait for an owner that does not keep up: a flood of sources or members leaves room for what
 // matters more.
 func (s *Session) tell(e Event) {
-	if (e.Kind == SourcesChanged || e.Kind == Trickled) && len(s.events) > cap(s.events)/2 {
+	if (e.Kind == SourcesChanged || e.Kind == Trickled || e.Kind == Told) && len(s.events) > cap(s.events)/2 {
 		return
 	}
 	select {
