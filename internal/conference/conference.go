@@ -302,10 +302,17 @@ func (s *Session) want(f func()) {
 	}
 }
 
-// tell does not wait for an owner that does not keep up: a flood of sources or members leaves room for what
+// tell does not wait for an owner that does not keep up: a flood of members or sources leaves room for what
 // matters more.
 func (s *Session) tell(e Event) {
-	if (e.Kind == SourcesChanged || e.Kind == Trickled || e.Kind == Told) && len(s.events) > cap(s.events)/2 {
+	room := cap(s.events)
+	switch {
+	case e.Kind == Told && (e.Item == news.MemberJoined || e.Item == news.MemberLeft):
+		room /= 16
+	case e.Kind == SourcesChanged || e.Kind == Trickled:
+		room /= 2
+	}
+	if len(s.events) > room {
 		return
 	}
 	select {
