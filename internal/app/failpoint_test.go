@@ -140,7 +140,9 @@ func TestT33_PanicCostsOneCall(t *testing.T) {
 				done[way.kind+": "+place] = true
 			}
 			m.gone(t, place)
-			eventually(t, 5*time.Second, "its ports are given back after "+place, func() bool { return m.app.PortsInUse() == ports })
+			if n := m.app.PortsInUse(); n != ports {
+				t.Errorf("%s: %d ports are in use, want %d", place, n, ports)
+			}
 		}
 	}
 	beside.deaf()

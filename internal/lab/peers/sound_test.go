@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"jigasi/internal/audio"
+	"jigasi/internal/codec"
 	"jigasi/internal/lab/bot"
 )
 
@@ -106,4 +108,35 @@ func bothWays(t *testing.T, b *baresip, people []*bot.Bot, hz ...float64) {
 			}
 		}
 	}
+}
+
+// encoded writes a file of a tone as sipp plays it: packets of 20 ms one after the other.
+func encoded(t *testing.T, name string, hz float64) string {
+	t.Helper()
+	var enc codec.Encoder
+	rate := 8000
+	switch name {
+	case "PCMU":
+		enc = codec.NewPCMU()
+	case "PCMA":
+		enc = codec.NewPCMA()
+	case "G722":
+		enc, rate = codec.NewG722(), 16000
+	}
+	tone := audio.NewTone(hz, rate, toneLevel)
+	pcm, buf := make([]int16, rate/50), make([]byte, 1000)
+	var out []byte
+	for range 50 * 10 {
+		tone.Fill(pcm)
+		n, err := enc.Encode(buf, pcm)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, buf[:n]...)
+	}
+	file := filepath.Join(t.TempDir(), name+".raw")
+	if err := os.WriteFile(file, out, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
