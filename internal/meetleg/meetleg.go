@@ -146,11 +146,7 @@ type Stats struct {
 
 // Stats gives the counters.
 func (l *Leg) Stats() Stats {
-	s := Stats{Ear: l.ear.Stats()}
-	if c := l.voice.conn.Load(); c != nil {
-		s.Bridge = c.Stats()
-	}
-	return s
+	return Stats{Ear: l.ear.Stats(), Bridge: l.voice.bridge()}
 }
 
 func (l *Leg) post(f func()) {

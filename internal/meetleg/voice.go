@@ -21,14 +21,20 @@ const (
 	gateEvery = 400 * time.Millisecond
 )
 
+// A writer takes packets; *bridge.Conn is one.
+type writer interface {
+	WriteRTP(h *rtpx.Header, payload []byte)
+	Stats() bridge.Stats
+}
+
 // voice is what the phone says on its way to the bridge. push runs on one goroutine.
 type voice struct {
 	opt   codec.OpusOptions
-	conn  atomic.Pointer[bridge.Conn]
 	muted atomic.Bool
 	gate  bool
 
 	mu     sync.Mutex
+	conn   writer // nil: nothing is sent
 	h      rtpx.Header
 	enc    *codec.OpusEncoder
 	rate   int
@@ -49,21 +55,21 @@ func newVoice(o codec.OpusOptions, ssrc uint32, gate bool) *voice {
 }
 
 // start sends to conn from now on; the stream goes on where it was.
-func (v *voice) start(conn *bridge.Conn, pt uint8) {
+func (v *voice) start(conn writer, pt uint8) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.h.PT, v.resume = pt, true
 	if v.began.IsZero() {
 		v.began = time.Now()
 	}
-	v.conn.Store(conn)
+	v.conn = conn
 }
 
 // stop sends nothing until start. When it returns, the old connection is no longer used.
 func (v *voice) stop() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.conn.Store(nil)
+	v.conn = nil
 }
 
 func (v *voice) mute(on bool) { v.muted.Store(on) }
@@ -72,7 +78,7 @@ func (v *voice) mute(on bool) { v.muted.Store(on) }
 func (v *voice) push(c *media.Chunk) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	conn := v.conn.Load()
+	conn := v.conn
 	if conn == nil || v.muted.Load() {
 		v.resume = true
 		return
@@ -108,11 +114,16 @@ func (v *voice) push(c *media.Chunk) {
 // stamp moves the timestamp on by 20 ms, or by what really passed where the phone paused.
 func (v *voice) stamp(now time.Time) {
 	next := v.h.Timestamp + media.Full/50
-	real := v.base + uint32(now.Sub(v.began)*media.Full/time.Second)
+	real := v.base + units(now.Sub(v.began))
 	if d := int32(real - next); v.stats.Packets == 0 || d > media.Full/10 || d < -media.Full/5 {
 		next = real
 	}
 	v.h.Timestamp = next
+}
+
+// units is d in units of the RTP clock; a product would overflow after 53 h.
+func units(d time.Duration) uint32 {
+	return uint32(d/time.Second)*media.Full + uint32(d%time.Second*media.Full/time.Second)
 }
 
 // gated reports whether a chunk of silence can be left out.
@@ -142,6 +153,16 @@ func (v *voice) encode(c *media.Chunk) int {
 		return 0
 	}
 	return n
+}
+
+// bridge is what has been counted on the way, nothing where there is none.
+func (v *voice) bridge() bridge.Stats {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.conn == nil {
+		return bridge.Stats{}
+	}
+	return v.conn.Stats()
 }
 
 // sender is what has been sent so far, for RTCP.
