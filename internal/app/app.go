@@ -23,6 +23,7 @@ import (
 	"jigasi/internal/control"
 	"jigasi/internal/exchange"
 	"jigasi/internal/media"
+	"jigasi/internal/prompt"
 	"jigasi/internal/room"
 	"jigasi/internal/rtpport"
 	"jigasi/internal/sip"
@@ -48,6 +49,7 @@ type App struct {
 	clock     *media.Clock
 	pool      *rtpport.Pool
 	hub       *room.Hub
+	sounds    *prompt.Library // nil: phones are told nothing
 	ua        *sip.UA
 	exchange  *exchange.Exchange
 	breweries control.Breweries
@@ -69,9 +71,14 @@ func New(cfg *config.Config, o Options) (*App, error) {
 	if a.publicIP, err = publicIP(cfg.PublicIP); err != nil {
 		return nil, err
 	}
+	if cfg.Sounds.Enabled {
+		if a.sounds, err = prompt.Open(cfg.Sounds.Dir); err != nil {
+			return nil, err
+		}
+	}
 	a.exchange = exchange.New(exchange.Options{
 		Rules: rules(cfg), MaxCalls: cfg.Limits.Calls, JoinLimit: cfg.Meeting.JoinTimeout, UserAsNick: cfg.Meeting.NickFromUser,
-		CallOptions: call.Options{RingLimit: cfg.Limits.Ring + ringSlack, AnswerAfter: never(cfg.Meeting.AloneAnswer)},
+		CallOptions: call.Options{RingLimit: cfg.Limits.Ring + ringSlack, AnswerAfter: never(cfg.Meeting.AloneAnswer), TellFull: cfg.Sounds.TellFull && cfg.Sounds.Enabled},
 		Sit:         a.sit, Dial: a.dial, Changed: a.breweries.Changed, Ended: a.totals.ended, Log: a.log,
 	})
 	if cfg.SIP.Enabled {

@@ -140,9 +140,7 @@ func TestT33_PanicCostsOneCall(t *testing.T) {
 				done[way.kind+": "+place] = true
 			}
 			m.gone(t, place)
-			if n := m.app.PortsInUse(); n != ports {
-				t.Errorf("%s: %d ports are in use, want %d", place, n, ports)
-			}
+			eventually(t, 5*time.Second, "its ports are given back after "+place, func() bool { return m.app.PortsInUse() == ports })
 		}
 	}
 	beside.deaf()

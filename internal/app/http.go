@@ -66,16 +66,14 @@ func (a *App) checks() []admin.Check {
 			return nil
 		}})
 	}
-	if len(a.cfg.Breweries) > 0 {
-		out = append(out, admin.Check{Name: "brewery", Err: func() error {
-			for id, s := range a.breweries.Status() {
-				if s.State != control.Joined {
-					return fmt.Errorf("brewery %s is %s: %w", id, s.State, orUnknown(s.Err))
-				}
+	out = append(out, admin.Check{Name: "brewery", Err: func() error { // those added over HTTP as well
+		for id, s := range a.breweries.Status() {
+			if s.State != control.Joined {
+				return fmt.Errorf("brewery %s is %s: %w", id, s.State, orUnknown(s.Err))
 			}
-			return nil
-		}})
-	}
+		}
+		return nil
+	}})
 	return append(out, admin.Check{Name: "clock", Alive: true, Err: func() error {
 		if n := a.panics.Load(); n > 100 {
 			return fmt.Errorf("%d panics on the clock", n)

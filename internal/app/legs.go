@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/netip"
@@ -27,8 +28,9 @@ import (
 func (a *App) sit(_ context.Context, p exchange.Place) exchange.Seat {
 	cfg := a.cfg
 	co := conference.Options{
-		XMPP: a.callLogin(p), Room: p.Room, Nick: p.Nick, Focus: stanza.JID{Domain: cfg.Meeting.Focus + "." + p.Domain}, FocusRes: cfg.Meeting.Focus,
+		XMPP: a.callLogin(p), Room: p.Room, Domain: p.Domain, Nick: p.Nick, Focus: stanza.JID{Domain: cfg.Meeting.Focus + "." + p.Domain}, FocusRes: cfg.Meeting.Focus,
 		Password: p.Password, InviteTimeout: cfg.Meeting.InviteTimeout, Relays: len(cfg.Media.TURN) == 0,
+		LobbyTimeout: cfg.Meeting.LobbyTimeout, PasswordTimeout: cfg.Meeting.PasswordWait, Mute: cfg.Meeting.Mute,
 		Presence: meetxml.Presence{
 			Nick: p.Name, StatsID: cfg.Meeting.StatsID, Region: cfg.Meeting.Region, Version: "Jigasi " + a.opt.Version, Status: "Initializing Call",
 			Features: features(cfg),
@@ -138,7 +140,7 @@ func (a *App) incoming(d *sip.Dialog) {
 	a.exchange.Incoming(exchange.Caller{
 		Header: d.Header, Account: d.Account(), ID: d.CallID(), Name: name, User: user,
 		Accept: func(log *slog.Logger) (leg.Phone, error) {
-			l, err := sipleg.Accept(d, a.phoneOptions(log))
+			l, err := sipleg.Accept(d, a.phoneOptions(a.account(d.Account()), log))
 			if err != nil {
 				return nil, err
 			}
@@ -148,11 +150,26 @@ func (a *App) incoming(d *sip.Dialog) {
 	})
 }
 
-func (a *App) phoneOptions(log *slog.Logger) sipleg.Options {
-	m := a.cfg.Media
+// account finds an account by its name; the zero value is a call of none.
+func (a *App) account(id string) config.SIPAccount {
+	for _, acc := range a.cfg.SIP.Accounts {
+		if acc.ID == id {
+			return acc
+		}
+	}
+	return config.SIPAccount{}
+}
+
+func (a *App) phoneOptions(acc config.SIPAccount, log *slog.Logger) sipleg.Options {
+	m, s := a.cfg.Media, a.cfg.Sounds
+	if len(acc.Codecs) > 0 {
+		m.Codecs = acc.Codecs
+	}
+	m.SRTP = cmp.Or(acc.SRTP, m.SRTP)
 	return sipleg.Options{
 		RTP:    rtpport.Options{Pool: a.pool, Clock: a.clock, Opus: opusOptions(a.cfg), Silence: m.Silence},
 		Codecs: sdp.Codecs(m.Codecs...), SRTP: srtpPolicy(m.SRTP), PublicIP: a.publicIP, HangupOnSilence: m.HangSilent, Log: log,
+		Sounds: a.sounds, Language: cmp.Or(acc.Language, s.Language), NoAnnouncements: !s.Announce, Chimes: s.Chimes, Heartbeat: acc.Heartbeat,
 	}
 }
 
@@ -181,7 +198,7 @@ func (a *App) dial(ctx context.Context, r exchange.Request, p exchange.Place) (l
 		headers = append(headers, sip.Header{Name: h.Name, Value: h.Value})
 	}
 	ip := a.mediaIP(ctx, acc.ID, to)
-	l, err := sipleg.Dial(a.phoneOptions(p.Log), ip, func(offer []byte) (*sip.Dialog, error) {
+	l, err := sipleg.Dial(a.phoneOptions(acc, p.Log), ip, func(offer []byte) (*sip.Dialog, error) {
 		return a.ua.Dial(ctx, sip.DialOptions{Account: acc.ID, To: to, Name: acc.DisplayName, Headers: headers, SDP: offer, Timeout: a.cfg.Limits.Ring})
 	})
 	if err != nil {

@@ -75,7 +75,7 @@ func TestCallSurvives(t *testing.T) {
 				t.Errorf("calls %+v, want the same one", all)
 			}
 			p.d.Hangup(cause.Cause{Code: cause.Normal})
-			eventually(t, 4*time.Second, "the call ends", func() bool { return len(m.app.Calls()) == 0 })
+			eventually(t, 15*time.Second, "the call ends", func() bool { return len(m.app.Calls()) == 0 })
 		})
 	}
 }
@@ -95,7 +95,7 @@ func TestEndsFromTheRoom(t *testing.T) {
 			m := start(t, lab.Options{}, nil)
 			connected(t, m)
 			tt.do(m, m.nick(t))
-			eventually(t, 4*time.Second, "the call ends", func() bool { return len(m.app.Calls()) == 0 })
+			eventually(t, 15*time.Second, "the call ends", func() bool { return len(m.app.Calls()) == 0 })
 		})
 	}
 }

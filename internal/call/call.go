@@ -32,9 +32,11 @@ type Options struct {
 	RingLimit   time.Duration // the same for an outgoing phone; 0 means 120 s
 	MoveLimit   time.Duration // seat lost to seat back; 0 means 60 s
 	Farewell    time.Duration // how long the room reads why the phone is gone; 0 means 5 s
+	TellLimit   time.Duration // for the phone to be answered and told why the meeting is over; 0 means 30 s
 	EndLimit    time.Duration // for both legs to say goodbye; 0 means 5 s
 
 	Outgoing bool // the phone is dialled by us
+	TellFull bool // a caller to a full meeting is answered to be told so, instead of hearing busy
 
 	OnState func(State) // called on the call's goroutine after each transition
 	Log     *slog.Logger
@@ -53,6 +55,7 @@ func (o Options) withDefaults() Options {
 	set(&o.RingLimit, 2*time.Minute)
 	set(&o.MoveLimit, time.Minute)
 	set(&o.Farewell, 5*time.Second)
+	set(&o.TellLimit, 30*time.Second)
 	set(&o.EndLimit, 5*time.Second)
 	o.Log = xlog.Or(o.Log)
 	return o
@@ -131,6 +134,9 @@ type life struct {
 	timer *time.Timer
 	held  cause.Cause    // what the seat waits for
 	ends  sync.WaitGroup // hang-ups under way
+
+	answered bool // the phone was told to go up
+	expelled bool // the seat was given up because of a deadline
 }
 
 func (c *Call) run(ctx context.Context) {
@@ -212,13 +218,23 @@ func (c *Call) heard(l *life, e leg.Event, phase *leg.Phase, other leg.Leg) {
 		return
 	}
 	*phase = e.Phase
-	if e.Phase == leg.Waiting {
+	if phase == &l.view.seat && e.Phase == leg.Waiting {
 		l.held = e.Why
+		l.view.early = e.Why.Code == cause.LobbyWait || e.Why.Code == cause.NotLive || e.Why.Code == cause.PasswordNeeded
 	}
 	if e.Phase == leg.Over {
 		c.settle(e.Why)
 		l.view.farewell = c.Cause().Text != "" && c.Cause().Code != cause.Normal
+		l.view.tell = l.view.farewell && c.canTell(l)
 	}
+}
+
+// canTell reports whether the phone hears what it is told, or may be answered for that.
+func (c *Call) canTell(l *life) bool {
+	if l.view.phone == leg.Up || c.opt.Outgoing {
+		return l.view.phone == leg.Up
+	}
+	return l.answered || c.opt.TellFull && c.Cause().Code == cause.Full
 }
 
 // settle keeps the first cause: what follows it are echoes.
@@ -251,15 +267,15 @@ func (c *Call) entered(l *life, was State) {
 	c.mu.Unlock()
 	c.state.Store(uint32(l.state))
 	c.opt.Log.Debug("call state", xlog.From, was.String(), xlog.To, l.state.String())
-	l.timer.Reset(c.limit(l.state))
+	l.timer.Reset(c.limit(l))
 	if c.opt.OnState != nil {
 		c.opt.OnState(l.state)
 	}
 }
 
-// limit is how long the call may stay in s before deadline is called.
-func (c *Call) limit(s State) time.Duration {
-	switch s {
+// limit is how long the call may stay in its state before deadline is called.
+func (c *Call) limit(l *life) time.Duration {
+	switch l.state {
 	case Joining:
 		return c.opt.JoinLimit
 	case Waiting:
@@ -278,7 +294,10 @@ func (c *Call) limit(s State) time.Duration {
 	case Rejoining:
 		return c.opt.MoveLimit
 	case Farewell:
-		return c.opt.Farewell
+		if l.view.phone == leg.Over {
+			return c.opt.Farewell
+		}
+		return c.opt.TellLimit
 	case Ending:
 		return c.opt.EndLimit
 	}
@@ -295,6 +314,7 @@ func (c *Call) deadline(l *life) {
 		}
 		left := c.opt.WaitLimit - c.Spent(Waiting)
 		if left > 0 {
+			l.answered = true
 			c.phone.Answer() // people wait longer than a phone rings
 			l.timer.Reset(left)
 			return
@@ -316,6 +336,12 @@ func (c *Call) deadline(l *life) {
 		// A leg that is not over now is a defect of ours: say so, and go on without it.
 		c.opt.Log.Error("call stuck: a leg did not end", "phone", l.view.phone, "seat", l.view.seat)
 		l.view.phone, l.view.seat = leg.Over, leg.Over
+	}
+	if l.view.phone == leg.Up && l.state < Farewell && !l.expelled {
+		l.expelled = true
+		c.end(l, c.seat) // its end follows, and the phone is told why
+		l.timer.Reset(c.opt.EndLimit)
+		return
 	}
 	l.view.ended = true
 }
@@ -345,6 +371,7 @@ func (c *Call) answerTimeout(v view) cause.Cause {
 func (c *Call) do(l *life, a action) {
 	switch a {
 	case answerPhone:
+		l.answered = true
 		c.phone.Answer()
 	case answerSeat:
 		c.seat.Answer()
@@ -354,6 +381,8 @@ func (c *Call) do(l *life, a action) {
 		c.phone.Connect(nil)
 	case showCause:
 		c.seat.Send(leg.Status{Text: c.Cause().String()})
+	case tellPhone:
+		c.phone.Send(leg.Farewell{Why: c.Cause()})
 	case hangupBoth:
 		c.end(l, c.phone)
 		c.end(l, c.seat)

@@ -124,9 +124,39 @@ func TestPhoneStaysAlone(t *testing.T) {
 	})
 }
 
+// Who waits for people is answered to be told so; who waits for machines rings on for a while.
+func TestLobbyIsAnsweredAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ph, st := testleg.NewPhone(400), testleg.NewSeat(1000)
+		c := call.Start(t.Context(), ph, st, call.Options{})
+		ph.Script(leg.Ready)
+		st.Report(leg.Event{Phase: leg.Waiting, Why: cause.Cause{Code: cause.NoBridge}})
+		synctest.Wait()
+		if ph.Answered() != 0 {
+			t.Error("answered although there is only no bridge")
+		}
+		st.Report(leg.Event{Phase: leg.Waiting, Why: cause.Cause{Code: cause.LobbyWait}})
+		synctest.Wait()
+		if ph.Answered() == 0 || c.State() != call.Waiting {
+			t.Errorf("answered %d times in %s", ph.Answered(), c.State())
+		}
+		ph.Script(leg.Up)
+		st.Report(leg.Event{Phase: leg.Over, Why: cause.Cause{Code: cause.LobbyDenied, Text: "denied"}})
+		synctest.Wait()
+		if c.State() != call.Farewell {
+			t.Errorf("state %s, want farewell", c.State())
+		}
+		<-c.Done()
+		if sig := ph.Signals(); len(sig) != 1 || sig[0].(leg.Farewell).Why.Code != cause.LobbyDenied {
+			t.Errorf("the phone was told %v", sig)
+		}
+	})
+}
+
 func TestEnds(t *testing.T) {
 	normal := leg.Event{Phase: leg.Over, Why: cause.Cause{Code: cause.Normal}}
 	busy := leg.Event{Phase: leg.Over, Why: cause.Cause{Code: cause.Busy, Text: "Busy Here", Status: 486}}
+	full := leg.Event{Phase: leg.Over, Why: cause.Cause{Code: cause.Full, Text: "full"}}
 	kicked := leg.Event{Phase: leg.Over, Why: cause.Cause{Code: cause.Kicked, Text: "kicked"}}
 	for _, tt := range []struct {
 		name     string
@@ -153,8 +183,29 @@ func TestEnds(t *testing.T) {
 		{"kicked", false, func(p *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
 			s.Script(leg.Ready, leg.Up)
 			p.Script(leg.Up)
+			synctest.Wait()
+			s.Report(kicked)
+		}, cause.Kicked, testleg.FarewellLasts},
+		{"kicked, and the phone does not hang up", false, func(p *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
+			p.Stubborn = true
+			s.Script(leg.Ready, leg.Up)
+			p.Script(leg.Up)
+			synctest.Wait()
+			s.Report(kicked)
+		}, cause.Kicked, 30 * time.Second},
+		{"kicked while ringing", false, func(p *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
+			p.Script(leg.Ready)
+			synctest.Wait()
 			s.Report(kicked)
 		}, cause.Kicked, 0},
+		{"full while ringing", false, func(p *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
+			p.Script(leg.Ready)
+			synctest.Wait()
+			s.Report(full)
+		}, cause.Full, testleg.FarewellLasts},
+		{"full, dialled by us", true, func(p *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
+			s.Report(full)
+		}, cause.Full, 0},
 		{"nobody answers for the meeting", false, func(*testleg.Phone, *testleg.Seat, *call.Call, context.CancelFunc) {}, cause.Timeout, 30 * time.Second},
 		{"a phone is not called into a meeting that everybody left", true, func(_ *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
 			s.Report(leg.Event{Phase: leg.Waiting, Why: cause.Cause{Code: cause.NoInvite, Text: "alone"}})
@@ -165,7 +216,7 @@ func TestEnds(t *testing.T) {
 		{"no media", false, func(p *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
 			s.Script(leg.Ready)
 			p.Script(leg.Up)
-		}, cause.MediaFailed, 20 * time.Second},
+		}, cause.MediaFailed, 20*time.Second + testleg.FarewellLasts},
 		{"phone never answers", true, func(_ *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
 			s.Script(leg.Ready, leg.Up)
 		}, cause.NoAnswer, 2*time.Minute + 0},
@@ -181,7 +232,7 @@ func TestEnds(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				ph, st := testleg.NewPhone(400), testleg.NewSeat(1000)
 				began := time.Now()
-				c := call.Start(ctx, ph, st, call.Options{Outgoing: tt.outgoing})
+				c := call.Start(ctx, ph, st, call.Options{Outgoing: tt.outgoing, TellFull: true})
 				tt.play(ph, st, c, func() { cancel(cause.Cause{Code: cause.Shutdown}) })
 				<-c.Done()
 				cancel(nil)

@@ -30,7 +30,7 @@ const (
 	Answering              // the meeting is ready, both legs are going up
 	Active                 // sound flows
 	Rejoining              // the phone is up, the meeting is lost for now
-	Farewell               // the phone is gone and the room reads why
+	Farewell               // one side is gone and the other is told why
 	Ending                 // both legs are told to end
 	Ended                  // nothing is left
 	states
@@ -52,13 +52,14 @@ const (
 	connect
 	disconnect
 	showCause
+	tellPhone
 	hangupBoth
 	finish
 )
 
 func (a action) String() string {
 	return [...]string{
-		"answer-phone", "answer-seat", "connect", "disconnect", "show-cause", "hangup-both", "finish",
+		"answer-phone", "answer-seat", "connect", "disconnect", "show-cause", "tell-phone", "hangup-both", "finish",
 	}[a]
 }
 
@@ -67,6 +68,8 @@ type view struct {
 	phone, seat leg.Phase
 	ended       bool // somebody asked for the end, or a deadline passed
 	farewell    bool // the end is worth showing to the room
+	tell        bool // the end is worth telling the phone, and the phone can hear it
+	early       bool // the phone is answered now, to be told what it waits for
 }
 
 func (v view) bothOver() bool { return v.phone == leg.Over && v.seat == leg.Over }
@@ -74,6 +77,11 @@ func (v view) bothUp() bool   { return v.phone == leg.Up && v.seat == leg.Up }
 
 // inRoom reports whether people can still read the phone's status.
 func (v view) inRoom() bool { return v.seat != leg.Over && v.seat != leg.Trying }
+
+// listening reports whether there is still somebody to be told why.
+func (v view) listening() bool {
+	return v.phone == leg.Over && v.farewell && v.inRoom() || v.seat == leg.Over && v.tell && v.phone != leg.Over
+}
 
 // next is the whole life of a call. It is pure: it reads no clock, does no I/O
 // and takes no lock. v holds the phases with the event already applied.
@@ -89,12 +97,14 @@ func next(s State, v view) (State, []action) {
 		return Ended, []action{disconnect, hangupBoth, finish}
 	case s == Ending:
 		return Ending, nil
-	case s == Farewell && !v.ended && v.inRoom():
+	case s == Farewell && !v.ended && v.listening():
 		return Farewell, nil
 	case s == Farewell:
 		return Ending, []action{hangupBoth}
-	case v.phone == leg.Over && v.farewell && !v.ended && v.inRoom():
+	case !v.ended && v.listening() && v.phone == leg.Over:
 		return Farewell, []action{disconnect, showCause}
+	case !v.ended && v.listening():
+		return Farewell, []action{disconnect, answerPhone, tellPhone}
 	case v.phone == leg.Over, v.seat == leg.Over, v.ended:
 		return Ending, []action{disconnect, hangupBoth}
 	}
@@ -105,10 +115,12 @@ func next(s State, v view) (State, []action) {
 func alive(s State, v view) (State, []action) {
 	switch s {
 	case Joining, Waiting:
-		switch v.seat {
-		case leg.Waiting:
+		switch {
+		case v.seat == leg.Waiting && v.early:
+			return Waiting, []action{answerPhone}
+		case v.seat == leg.Waiting:
 			return Waiting, nil
-		case leg.Ready:
+		case v.seat == leg.Ready:
 			return Answering, []action{answerSeat, answerPhone}
 		}
 		return Joining, nil

@@ -23,8 +23,11 @@ func TestStateTable(t *testing.T) {
 	for s := Joining; s <= Ended; s++ {
 		for _, phone := range phases {
 			for _, seat := range phases {
-				for _, flags := range []string{"", "ended", "farewell"} {
-					v := view{phone: phone, seat: seat, ended: flags == "ended", farewell: flags == "farewell"}
+				for _, flags := range []string{"", "ended", "farewell", "tell", "early"} {
+					v := view{
+						phone: phone, seat: seat, ended: flags == "ended", farewell: flags == "farewell" || flags == "tell",
+						tell: flags == "tell", early: flags == "early",
+					}
 					to, acts := next(s, v)
 					fmt.Fprintf(&b, "%s phone=%s seat=%s %s -> %s %v\n", s, phone, seat, flags, to, acts)
 				}

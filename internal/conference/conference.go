@@ -18,6 +18,7 @@ import (
 	"jigasi/internal/cause"
 	"jigasi/internal/jingle"
 	"jigasi/internal/meetxml"
+	"jigasi/internal/news"
 	"jigasi/internal/stanza"
 	"jigasi/internal/xlog"
 	"jigasi/internal/xmpp"
@@ -39,6 +40,7 @@ type Link interface {
 type Options struct {
 	XMPP      xmpp.Options // Handler and Caps are set here
 	Room      stanza.JID   // bare
+	Domain    string       // of the meetings: it knows the server's parts and TURN servers; "" means that of XMPP
 	Nick      string       // endpoint id
 	Focus     stanza.JID   // where the conference request goes: focus.DOMAIN
 	FocusUser stanza.JID   // the focus itself, asked where there is no such address; zero means focus@auth.DOMAIN/focus
@@ -48,7 +50,12 @@ type Options struct {
 
 	InviteTimeout time.Duration // until session-initiate, once somebody else is there; 0 means 30 s, negative for ever
 	ReturnTimeout time.Duration // for what was lost to come back; 0 means 30 s
+	LobbyTimeout  time.Duration // for somebody to let the phone in; 0 means 10 min
 	Relays        bool          // ask for TURN servers
+	Mute          bool          // start muted where the room wants it
+
+	// PasswordTimeout is for the phone to give the password that the room wants; 0: it cannot give any.
+	PasswordTimeout time.Duration
 
 	Dial func(ctx context.Context, o xmpp.Options) (Link, error) // nil means xmpp.Dial
 	Log  *slog.Logger
@@ -70,8 +77,19 @@ const (
 	SourcesChanged
 	// Suspended: the session is gone for now, Cause says why; another follows or the end.
 	Suspended
+	// Told: Item happened, and the phone is to be told.
+	Told
+	// Muted: the phone is silent now, or can be heard (On, OK); ByRoom: by the meeting's order,
+	// else in answer to AskMute with ID.
+	Muted
 	// Over: the end; the channel is closed after it.
 	Over
+)
+
+// What Waiting says in Text where people are waited for.
+const (
+	InLobby       = "lobby"
+	NeedsPassword = "password"
 )
 
 // An Event is what a session tells its owner.
@@ -81,19 +99,21 @@ type Event struct {
 	Offer          *Offer
 	Candidates     []jingle.Candidate
 	Added, Removed []jingle.Source
+	Item           news.Item
+	On, OK, ByRoom bool
+	ID             string
 	Cause          cause.Cause
 }
 
 // An Offer is a session-initiate or transport-replace of the focus.
 type Offer struct {
-	SID        string
-	Transport  jingle.Transport
-	Opus       jingle.Payload
-	EventPT    uint8 // telephone-event, 0 if not offered
-	LevelID    uint8 // id of the audio level extension, 0 if not offered
-	Sources    []jingle.Source
-	StartMuted bool
-	Relays     []meetxml.Relay
+	SID       string
+	Transport jingle.Transport
+	Opus      jingle.Payload
+	EventPT   uint8 // telephone-event, 0 if not offered
+	LevelID   uint8 // id of the audio level extension, 0 if not offered
+	Sources   []jingle.Source
+	Relays    []meetxml.Relay
 
 	replace   bool
 	initiator string
@@ -116,8 +136,9 @@ type Session struct {
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 
-	mu      sync.Mutex
-	members int
+	mu       sync.Mutex
+	members  int
+	occupant stanza.JID
 
 	// Owned by run.
 	state    state
@@ -125,7 +146,7 @@ type Session struct {
 	epoch    int // of the connection: what belongs to an older one is passed over
 	presence meetxml.Presence
 	focus    focus
-	who      map[string]bool // occupants but us and the focus
+	who      map[string]string // occupants but us and the focus, and their role
 	sources  map[uint32]jingle.Source
 	offer    *Offer
 	accepted bool
@@ -139,6 +160,15 @@ type Session struct {
 	joined   bool
 	talked   bool   // there was a session before
 	waiting  string // what was told last as Waiting
+
+	parts        meetxml.Components
+	lobby        stanza.JID
+	inLobby      bool
+	passwords    int // that the phone gave
+	moderation   moderation
+	recording    meetxml.Recording
+	transcribing bool
+	offers       int // so far: only the first one may start muted
 
 	expectedAt time.Time // a session-initiate, since when
 	why        cause.Cause
@@ -162,6 +192,12 @@ func Join(o Options) *Session {
 	if o.ReturnTimeout == 0 {
 		o.ReturnTimeout = 30 * time.Second
 	}
+	if o.Domain == "" {
+		o.Domain = o.XMPP.Domain
+	}
+	if o.LobbyTimeout == 0 {
+		o.LobbyTimeout = 10 * time.Minute
+	}
 	if o.FocusRes == "" {
 		o.FocusRes = "focus"
 	}
@@ -177,7 +213,7 @@ func Join(o Options) *Session {
 	s := &Session{
 		opt: o, log: xlog.Or(o.Log), events: make(chan Event, 256), inbox: make(chan func(), 1024),
 		asked: make(chan func(), 64), leaving: make(chan cause.Cause, 1), done: make(chan struct{}),
-		presence: o.Presence, who: map[string]bool{}, sources: map[uint32]jingle.Source{}, timer: time.NewTimer(time.Hour),
+		occupant: o.Room.With(o.Nick), presence: o.Presence, who: map[string]string{}, sources: map[uint32]jingle.Source{}, timer: time.NewTimer(time.Hour),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	caps := s.caps()
@@ -197,8 +233,18 @@ func (s *Session) caps() xmpp.Caps {
 // Events are what happens, in order. The channel is closed after Over.
 func (s *Session) Events() <-chan Event { return s.events }
 
-// Occupant is our address in the room.
-func (s *Session) Occupant() stanza.JID { return s.opt.Room.With(s.opt.Nick) }
+// Occupant is our address in the room, or in its lobby while we wait there.
+func (s *Session) Occupant() stanza.JID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.occupant
+}
+
+func (s *Session) seat(at stanza.JID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.occupant = at
+}
 
 // Members is how many others are in the room, the focus not counted.
 func (s *Session) Members() int {
@@ -221,16 +267,6 @@ func (s *Session) SetStatus(text string) {
 	s.want(func() {
 		if s.presence.Status != text {
 			s.presence.Status = text
-			s.show()
-		}
-	})
-}
-
-// SetMuted says whether the phone is muted.
-func (s *Session) SetMuted(muted bool) {
-	s.want(func() {
-		if s.presence.AudioMuted != muted {
-			s.presence.AudioMuted = muted
 			s.show()
 		}
 	})
@@ -266,10 +302,17 @@ func (s *Session) want(f func()) {
 	}
 }
 
-// tell does not wait for an owner that does not keep up: a flood of sources leaves room for what
+// tell does not wait for an owner that does not keep up: a flood of members or sources leaves room for what
 // matters more.
 func (s *Session) tell(e Event) {
-	if (e.Kind == SourcesChanged || e.Kind == Trickled) && len(s.events) > cap(s.events)/2 {
+	room := cap(s.events)
+	switch {
+	case e.Kind == Told && (e.Item == news.MemberJoined || e.Item == news.MemberLeft):
+		room /= 16
+	case e.Kind == SourcesChanged || e.Kind == Trickled:
+		room /= 2
+	}
+	if len(s.events) > room {
 		return
 	}
 	select {

@@ -31,9 +31,15 @@ func (s *Session) enter() {
 
 // entry is what connect brings.
 type entry struct {
-	link   Link
-	reply  meetxml.ConferenceReply
+	link  Link
+	reply meetxml.ConferenceReply
+	known known
+}
+
+// known is what the main domain says of itself.
+type known struct {
 	relays []meetxml.Relay
+	parts  meetxml.Components
 }
 
 func (s *Session) connect(ctx context.Context, epoch int) (entry, error) {
@@ -60,10 +66,9 @@ func (s *Session) connect(ctx context.Context, epoch int) (entry, error) {
 			_ = link.Close(ctx)
 		}
 	}()
-	if s.opt.Relays {
-		r.relays = askRelays(ctx, link, s.opt.XMPP.Domain)
-	}
+	about := s.askDomain(ctx, link)
 	r.reply, err = s.ask(ctx, link)
+	r.known = <-about
 	whole = true
 	return r, err
 }
@@ -77,14 +82,30 @@ func connectCause(err error) error {
 	return cause.Cause{Code: cause.Unavailable, Err: err, Text: "the XMPP server cannot be reached: " + err.Error()}
 }
 
-func askRelays(ctx context.Context, link Link, domain string) []meetxml.Relay {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	res, err := link.Request(ctx, stanza.New("", "iq", "type", "get", "to", domain).Add(meetxml.RelayRequest()))
-	if err != nil {
-		return nil // host candidates have to do
+// askDomain asks beside the conference request what is good to know, and goes on without where
+// there is no answer.
+func (s *Session) askDomain(ctx context.Context, link Link) <-chan known {
+	out := make(chan known, 1)
+	query := func(what *stanza.Elem) *stanza.Elem {
+		res, err := link.Request(ctx, stanza.New("", "iq", "type", "get", "to", s.opt.Domain).Add(what))
+		if err != nil {
+			return nil
+		}
+		return res
 	}
-	return meetxml.ParseRelays(res)
+	s.beside(func() {
+		defer close(out)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		var k known
+		if s.opt.Relays {
+			k.relays = meetxml.ParseRelays(query(meetxml.RelayRequest()))
+		}
+		k.parts = meetxml.ParseComponents(query(meetxml.ComponentsRequest()))
+		out <- k
+	})
+	return out
 }
 
 // ask sends the conference request until the focus is ready. Where the focus does not answer, the
@@ -177,7 +198,7 @@ func (s *Session) entered(epoch int, r entry, err error) {
 		s.failed(cause.Of(err))
 		return
 	}
-	s.link, s.relays = r.link, r.relays
+	s.link, s.relays, s.parts = r.link, r.known.relays, r.known.parts
 	if !r.reply.FocusJID.IsZero() {
 		s.focus.jid = r.reply.FocusJID
 	}
@@ -230,9 +251,17 @@ func (s *Session) refused(e *stanza.Elem) {
 	if s.joined || s.state != entering {
 		return
 	}
+	why, again := refusedJoin(e)
+	lobby := meetxml.LobbyRoom(e)
+	switch {
+	case why.Code == cause.LobbyDenied && !lobby.IsZero():
+		s.knock(lobby)
+		return
+	case why.Code == cause.PasswordNeeded && s.askPassword():
+		return
+	}
 	s.closeLater(s.link)
 	s.link = nil
-	why, again := refusedJoin(e)
 	if again && s.lostAt.IsZero() && s.tries < maxTries {
 		s.tries++
 		s.log.Warn("the room refuses the phone; trying again", "why", why.Text)

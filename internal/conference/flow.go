@@ -21,6 +21,8 @@ type state uint8
 
 const (
 	entering state = iota // connecting, asking the focus, joining
+	knocking              // in the lobby, or on the way into it (door.go)
+	asking                // the room wants a password, the phone is asked (door.go)
 	lonely                // in the room, nobody to talk to or no bridge
 	invited               // in the room, waiting for session-initiate
 	talking               // a session is there
@@ -90,6 +92,7 @@ func (s *Session) goodbye() {
 	if s.link != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), leaveLimit)
 		defer cancel()
+		s.leaveLobby(false)
 		if s.joined {
 			_ = s.link.Send(stanza.New("", "presence", "to", s.Occupant().String(), "type", "unavailable"))
 		}
@@ -119,11 +122,12 @@ func (s *Session) dropped() {
 	err := s.link.Err()
 	s.log.Warn("the XMPP connection was lost", xlog.Err, err)
 	s.link = nil
-	if !s.joined && s.lostAt.IsZero() {
+	if s.state == entering && !s.joined && s.lostAt.IsZero() {
 		s.finish(cause.Cause{Code: cause.Unavailable, Err: err, Text: "the XMPP connection was lost while joining"})
 		return
 	}
 	s.lose(cause.Cause{Code: cause.Lost, Err: err, Text: "the XMPP connection was lost"})
+	s.leaveLobby(true)
 	s.joined = false
 	s.state = lost
 	s.wait(min(s.backoff.Next(), 5*time.Second))
@@ -170,6 +174,10 @@ func (s *Session) deadline() {
 		s.enter()
 	case invited:
 		s.uninvited()
+	case knocking:
+		s.finish(cause.Cause{Code: cause.LobbyDenied, Text: "nobody let the caller in from the lobby in time"})
+	case asking:
+		s.finish(cause.Cause{Code: cause.PasswordNeeded, Text: "the meeting has a password, and the phone gave none in time"})
 	case lonely, talking:
 	}
 }

@@ -140,3 +140,43 @@ func TestLeaveAtAnyTime(t *testing.T) {
 		})
 	}
 }
+
+// TestHangupByAModerator: browsers send it to the seat; whoever is no moderator is refused.
+func TestHangupByAModerator(t *testing.T) {
+	hangup := func(from string) string {
+		return "<iq xmlns='jabber:client' type='set' id='h=1' from='" + from + "' to='" + us + "'><hangup xmlns='urn:xmpp:rayo:1'/></iq>"
+	}
+	for from, ends := range map[string]bool{
+		room + "/" + anna: false, room + "/mod": true, room + "/focus": true, room + "/nobody": false, room: false,
+		"beta@conference.meet.localhost/mod": false, "mod@meet.localhost/y": false, "": false, room + "/was": false,
+	} {
+		t.Run(from, func(t *testing.T) {
+			play(t, nil, func(s *stage) {
+				s.joins(anna)
+				role := func(nick, role string) {
+					s.say("<presence xmlns='jabber:client' from='" + room + "/" + nick + "'><x xmlns='http://jabber.org/protocol/muc#user'><item role='" + role + "'/></x></presence>")
+				}
+				role("mod", "participant")
+				role("mod", "moderator") // made one later
+				role("was", "moderator")
+				role("was", "participant")
+				s.talk("1", annas)
+				if !s.say(hangup(from)) {
+					t.Error("not taken")
+				}
+				if !ends {
+					if e := s.hears("error"); xmpp.ErrorOf(e).Condition != "forbidden" {
+						t.Errorf("answers %v", e)
+					}
+					s.quiet(time.Minute)
+					return
+				}
+				if e := s.hears("result"); e.Get("id") != "h=1" || e.Get("to") != from {
+					t.Errorf("answers %v", e)
+				}
+				s.over(cause.Kicked)
+				s.hears("leave")
+			})
+		})
+	}
+}

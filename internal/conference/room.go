@@ -6,6 +6,8 @@ import (
 	"jigasi/internal/cause"
 	"jigasi/internal/jingle"
 	"jigasi/internal/meetxml"
+	"jigasi/internal/news"
+	"jigasi/internal/rayo"
 	"jigasi/internal/stanza"
 	"jigasi/internal/xlog"
 )
@@ -15,7 +17,7 @@ const maxMembers = 10000
 
 // ours reports whether an IQ is for this session; others are refused by the connection.
 func (s *Session) ours(iq *stanza.Elem) bool {
-	return iq.Kid(jingle.NS, "jingle") != nil
+	return iq.Kid(jingle.NS, "jingle") != nil || iq.Kid(rayo.NS, "hangup") != nil || s.opt.Mute && meetxml.IsMute(iq)
 }
 
 // stanza takes what the connection brings.
@@ -23,13 +25,37 @@ func (s *Session) stanza(e *stanza.Elem) {
 	if s.link == nil {
 		return
 	}
-	switch e.Name.Local {
-	case "presence":
-		if stanza.ParseJID(e.Get("from")).Bare().Equal(s.opt.Room) {
-			s.presenceIn(e)
-		}
-	case "iq":
+	switch from := stanza.ParseJID(e.Get("from")).Bare(); {
+	case e.Name.Local == "presence" && from.Equal(s.opt.Room):
+		s.presenceIn(e)
+	case e.Name.Local == "presence" && from.Equal(s.lobby):
+		s.lobbyIn(e)
+	case e.Name.Local == "message":
+		s.messageIn(e)
+	case e.Name.Local != "iq":
+	case meetxml.IsMute(e):
+		s.muteIn(e)
+	case e.Kid(rayo.NS, "hangup") != nil:
+		s.hangup(e)
+	default:
 		s.jingleIn(e)
+	}
+}
+
+// hangup is the wish of a moderator to be rid of the phone: browsers send it to the address by
+// which the dial was answered, which is our seat (conference spec 6.3).
+func (s *Session) hangup(iq *stanza.Elem) {
+	from := stanza.ParseJID(iq.Get("from"))
+	focus := from.Resource == s.opt.FocusRes && s.focus.present
+	switch {
+	case iq.Get("type") != "set":
+		_ = s.link.ReplyError(iq, "modify", "bad-request", "")
+	case !s.joined || !from.Bare().Equal(s.opt.Room) || !focus && s.who[from.Resource] != "moderator":
+		s.log.Warn("somebody who is no moderator wanted to hang up", xlog.From, from.Resource)
+		_ = s.link.ReplyError(iq, "auth", "forbidden", "only moderators hang up")
+	default:
+		_ = s.link.Reply(iq, nil) // a dead connection shows by itself
+		s.finish(cause.Cause{Code: cause.Kicked, Text: "a moderator hung up"})
 	}
 }
 
@@ -45,13 +71,23 @@ func (s *Session) presenceIn(e *stanza.Elem) {
 		s.self(o)
 	case o.Nick == s.opt.FocusRes:
 		s.focusIn(o)
+		if s.focus.present { // and nobody else in its seat
+			s.recorded(meetxml.ParseRecording(e))
+		}
 	case o.Gone:
 		s.left(o.Nick)
 	default:
-		if len(s.who) < maxMembers && !s.who[o.Nick] && o.Nick != s.opt.Nick {
-			s.who[o.Nick] = true
+		_, known := s.who[o.Nick]
+		switch {
+		case known:
+			s.who[o.Nick] = o.Role
+		case len(s.who) < maxMembers && o.Nick != s.opt.Nick:
+			s.who[o.Nick] = o.Role
 			s.count()
 			s.settle()
+			if s.state == talking {
+				s.tell(Event{Kind: Told, Item: news.MemberJoined})
+			}
 		}
 	}
 }
@@ -70,6 +106,7 @@ func (s *Session) self(o meetxml.Occupant) {
 		}
 		return
 	}
+	s.role(o)
 	if s.joined {
 		return
 	}
@@ -128,11 +165,14 @@ func (s *Session) focusIn(o meetxml.Occupant) {
 
 // left is a member who is gone: there is no source-remove (real.md 16).
 func (s *Session) left(nick string) {
-	if !s.who[nick] {
+	if _, known := s.who[nick]; !known {
 		return
 	}
 	delete(s.who, nick)
 	s.count()
+	if s.state == talking {
+		s.tell(Event{Kind: Told, Item: news.MemberLeft})
+	}
 	var gone []jingle.Source
 	for ssrc, src := range s.sources {
 		if src.Owner == nick {

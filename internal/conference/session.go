@@ -98,7 +98,7 @@ func (s *Session) offered(m *jingle.Message, from string) {
 	}
 	s.forgetSession()
 	o := &Offer{
-		SID: m.SID, Transport: *m.Transport, LevelID: m.Exts[jingle.LevelURI], StartMuted: m.StartMuted, Relays: s.relays,
+		SID: m.SID, Transport: *m.Transport, LevelID: m.Exts[jingle.LevelURI], Relays: s.relays,
 		replace: m.Action == jingle.TransportReplace, initiator: m.Initiator, from: from, bridge: m.BridgeSession, message: m,
 	}
 	for _, p := range m.Payloads {
@@ -121,6 +121,9 @@ func (s *Session) offered(m *jingle.Message, from string) {
 	s.wait(24 * time.Hour)
 	s.log.Info("session offered", "sid", m.SID, "sources", len(o.Sources), "bridge_session", m.BridgeSession)
 	s.tell(Event{Kind: Offered, Offer: o})
+	if s.offers++; m.StartMuted && s.opt.Mute && s.offers == 1 {
+		s.startMuted()
+	}
 }
 
 // accept answers the offer (conference spec 3.4): the payload types and extension ids are those of the offer.

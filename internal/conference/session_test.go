@@ -24,7 +24,7 @@ func TestOfferAndAccept(t *testing.T) {
 			"<startmuted xmlns='http://jitsi.org/jitmeet/start-muted' audio='true'/><traceparent xmlns='jitsi:opentelemetry' trace_id='0'/>"))
 		s.hears("result")
 		o := s.event(Offered).Offer
-		if o.SID != "9svq" || o.Opus.ID != 111 || o.EventPT != 126 || o.LevelID != 1 || !o.StartMuted || len(o.Transport.Candidates) != 1 ||
+		if o.SID != "9svq" || o.Opus.ID != 111 || o.EventPT != 126 || o.LevelID != 1 || len(o.Transport.Candidates) != 1 ||
 			len(o.Sources) != 1 || o.Sources[0] != (jingle.Source{SSRC: 11, Owner: anna, Name: anna + "-a0", MSID: "a-audio t"}) {
 			t.Errorf("offer %+v", o)
 		}

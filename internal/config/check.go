@@ -14,8 +14,8 @@ import (
 
 var (
 	transports = []string{"udp", "tcp", "tls", "ws", "wss"}
-	codecNames = []string{"opus", "G722", "PCMU", "PCMA", "L16"}
-	suiteNames = []string{"AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32", "AEAD_AES_128_GCM", "AEAD_AES_256_GCM"}
+	codecNames = []string{"opus", "G722", "PCMU", "PCMA"}
+	suiteNames = []string{"AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32", "AEAD_AES_128_GCM"}
 )
 
 // check completes what follows from other keys, and says what is wrong or risky.
@@ -41,6 +41,7 @@ func (l *loader) check() {
 		l.at(Error, "public_ip", "is auto, an IP address or stun:host[:port], not %.60q", c.PublicIP)
 	}
 	l.checkFileMode()
+	l.notYet()
 }
 
 // complete fills in what follows from other keys.
@@ -169,6 +170,7 @@ func (l *loader) checkAccount(key string, a *SIPAccount) {
 	l.oneOf(key+".keep_alive", a.KeepAlive, "options", "crlf", "register", "none")
 	l.oneOf(key+".dtmf", a.DTMF, "auto", "rtp", "info", "inband")
 	l.checkCodecs(key+".codecs", a.Codecs)
+	l.checkLanguage(key+".language", a.Language)
 	if a.SRTP != "" {
 		l.oneOf(key+".srtp", a.SRTP, "off", "optional", "required")
 	}
@@ -188,6 +190,7 @@ func (l *loader) checkMedia(m *Media) {
 		l.at(Warning, "media.max_port", "the ports are enough for %d calls", n)
 	}
 	l.checkCodecs("media.codecs", m.Codecs)
+	l.checkLanguage("sounds.language", l.cfg.Sounds.Language)
 	if len(m.Codecs) == 0 {
 		l.at(Error, "media.codecs", "is empty: name at least PCMU")
 	}
@@ -213,6 +216,15 @@ func (l *loader) checkMedia(m *Media) {
 			l.at(Error, key+".server", "is host or host:port, not %.60q", t.Server)
 		}
 		l.oneOf(key+".transport", t.Transport, "udp", "tcp", "tls")
+	}
+}
+
+// languages are those of the sounds inside.
+var languages = []string{"en", "de", "fr", "es"}
+
+func (l *loader) checkLanguage(key, tag string) {
+	if tag != "" && !slices.Contains(languages, tag) {
+		l.at(Error, key, "%.20q is not one of %s; for another language record the sounds, put them into sounds.dir and leave this", tag, strings.Join(languages, ", "))
 	}
 }
 

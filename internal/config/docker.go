@@ -2,7 +2,6 @@ package config
 
 import (
 	"encoding/base64"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,41 +19,6 @@ func isDocker(env func(string) string) bool {
 	return false
 }
 
-// direct are variables that are one property each.
-var direct = []struct{ variable, key, fallback string }{
-	{"JIGASI_HEALTH_CHECK_SIP_URI", prefixJigasi + "HEALTH_CHECK_SIP_URI", ""},
-	{"JIGASI_HEALTH_CHECK_INTERVAL", prefixJigasi + "HEALTH_CHECK_INTERVAL", ""},
-	{"JIGASI_SIP_DEFAULT_ROOM", prefixJigasi + "DEFAULT_JVB_ROOM_NAME", ""},
-	{"JIGASI_JVB_TIMEOUT", prefixJigasi + "JVB_INVITE_TIMEOUT", ""},
-	{"JIGASI_LOCAL_REGION", prefixJigasi + "LOCAL_REGION", ""},
-	{"JIGASI_TRUSTED_DOMAINS", prefixJigasi + "TRUSTED_DOMAINS", ""},
-	{"JIGASI_REST_TOKEN", prefixJigasi + "rest.token", ""},
-	{"JIGASI_STATS_PORT", prefixJigasi + "rest.jetty.port", ""},
-	{"JIGASI_VISITORS_QUEUE_SERVICE_URL", prefixJigasi + "VISITOR_QUEUE_SERVICE", ""},
-	{"JIGASI_VISITORS_QUEUE_SERVICE_PRIVATE_KEY_PATH", prefixJigasi + "VISITOR_QUEUE_SERVICE_PRIVATE_KEY_PATH", ""},
-	{"JIGASI_VISITORS_QUEUE_SERVICE_PRIVATE_KEY_ID", prefixJigasi + "VISITOR_QUEUE_SERVICE_PRIVATE_KEY_ID", ""},
-	{"BOSH_URL_PATTERN", prefixCall + "BOSH_URL_PATTERN", ""},
-	{"JIGASI_PORT_MIN", prefixService + "MIN_MEDIA_PORT_NUMBER", "20000"},
-	{"JIGASI_PORT_MAX", prefixService + "MAX_MEDIA_PORT_NUMBER", "20050"},
-	{"XMPP_MUC_DOMAIN", prefixJigasi + "MUC_SERVICE_ADDRESS", "muc.meet.jitsi"},
-}
-
-// later are variables of what is not there yet, or not ours.
-var later = map[string]string{
-	"JIGASI_LOG_FILE":                      "the log goes to standard error: let the container's log driver keep it",
-	"JIGASI_SENTRY_DSN":                    "there is no Sentry",
-	"JIGASI_DISABLE_SIP":                   nobody,
-	"AUTOSCALER_URL":                       "the sidecar is a process of its own; /about/stats is what it reads",
-	"ENABLE_TRANSCRIPTIONS":                "known, not used yet (transcription)",
-	"JIGASI_TRANSCRIBER_PASSWORD":          "known, not used yet (transcription)",
-	"JIGASI_TRANSCRIBER_CUSTOM_SERVICE":    "known, not used yet (transcription)",
-	"JIGASI_TRANSCRIBER_VOSK_URL":          "known, not used yet (transcription)",
-	"JIGASI_TRANSCRIBER_WHISPER_URL":       "known, not used yet (transcription)",
-	"JIGASI_TRANSCRIBER_OCI_REGION":        "known, not used yet (transcription)",
-	"JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL": "known, not used yet (transcription)",
-	"GC_PROJECT_ID":                        "known, not used yet (transcription)",
-}
-
 // A docker makes properties of the container's variables, the same ones that the
 // image's templates write.
 type docker struct {
@@ -69,16 +33,14 @@ func (l *loader) readDocker(home string) {
 	d.meeting()
 	d.call()
 	d.sip()
-	for _, v := range direct {
-		d.from = v.variable
-		d.set(v.key, d.or(v.variable, v.fallback))
-	}
-	d.extra()
-	for _, name := range slices.Sorted(maps.Keys(later)) {
-		if l.env(name) != "" {
-			l.add(Info, 0, name, "has no effect: %s", later[name])
+	for _, v := range variables {
+		if v.property != "" {
+			d.from = v.name
+			d.set(v.property, d.or(v.name, v.fallback))
 		}
 	}
+	d.extra()
+	d.silent()
 	d.addPorts()
 	for _, path := range []string{l.customFile(home), filepath.Join("/config", filepath.Base(l.customFile(home)))} {
 		if data, err := readLimited(path); err == nil {
@@ -112,6 +74,25 @@ func (d *docker) on(name string) bool {
 func (d *docker) set(key, value string) {
 	if value != "" {
 		d.put(property{key, value, place{file: "environment", name: d.from}})
+	}
+}
+
+// silent tells of variables that are set and have no effect.
+func (d *docker) silent() {
+	names := slices.Clone(transcribers)
+	for _, v := range variables {
+		names = append(names, v.name)
+	}
+	for _, name := range names {
+		v, _ := findVariable(name)
+		if d.env(name) == "" || !noticed(v) {
+			continue
+		}
+		text := "has no effect: " + v.note
+		if later, ok := strings.CutPrefix(v.note, "later: "); ok {
+			text = "known, not used yet (" + later + ")"
+		}
+		d.loader.add(Info, 0, name, "%s", text)
 	}
 }
 

@@ -195,6 +195,7 @@ func (old *legacy) composeGlobals() {
 		}
 	}
 	if p := old.props[prefixJigasi+"TRUSTED_DOMAINS"]; p.value != "" {
+		old.mark("meeting.trusted_domains", p.place)
 		if err := json.Unmarshal([]byte(p.value), &old.cfg.Meeting.TrustedDomains); err != nil {
 			old.warn(Warning, p, "is no JSON array of strings and is left out")
 		}

@@ -169,6 +169,7 @@ func (old *legacy) sipAccount(b block) {
 	a.Codecs = b.codecs()
 	a.Domain = b.get("DOMAIN_BASE")
 	a.DTMF = b.dtmf()
+	b.mark(b.section+"dtmf", b.prop("DTMF_METHOD").place)
 	a.Extra = b.extraHeaders()
 	if v := b.get("SDES_CIPHER_SUITES"); v != "" {
 		old.cfg.Media.Suites = commas(v)
@@ -177,11 +178,11 @@ func (old *legacy) sipAccount(b block) {
 		old.cfg.Media.DigitMS = n
 	}
 	if n, err := strconv.Atoi(old.get(prefixSIP + "REGISTRATION_EXPIRATION")); err == nil && n > 0 {
-		a.Expires = time.Duration(n) * time.Second
+		a.Expires = secs(n)
 	}
 	if b.is("USE_TRANSLATOR_IN_CONFERENCE") {
 		old.cfg.Media.Forward = true
-		b.warn(Warning, b.prop("USE_TRANSLATOR_IN_CONFERENCE"), "known, not used yet: the phone gets a mix")
+		old.mark("media.forward", b.prop("USE_TRANSLATOR_IN_CONFERENCE").place)
 	}
 	old.cfg.SIP.Accounts = append(old.cfg.SIP.Accounts, a)
 }
@@ -217,11 +218,15 @@ func (b block) route(a *SIPAccount, domain string) {
 	}
 }
 
+// secs is a number of seconds, a year at most.
+func secs(n int) time.Duration { return time.Duration(min(n, 365*24*3600)) * time.Second }
+
 func (b block) keepAlive(a *SIPAccount) {
 	method, interval := b.prop("KEEP_ALIVE_METHOD"), b.prop("KEEP_ALIVE_INTERVAL")
 	n, err := strconv.Atoi(cmp.Or(interval.value, "-1"))
 	if err != nil {
 		b.warn(Warning, interval, "%.20q is no number", interval.value)
+		n = -1
 	}
 	switch m := strings.ToLower(cmp.Or(method.value, "options")); m {
 	case "options", "crlf", "register":
@@ -236,7 +241,7 @@ func (b block) keepAlive(a *SIPAccount) {
 		a.KeepAlive = "none"
 		return
 	}
-	a.Interval = time.Duration(n) * time.Second
+	a.Interval = secs(n)
 }
 
 // srtp is the policy towards the phone; "" is that of media.srtp.
@@ -285,11 +290,11 @@ func (b block) codecs() []string {
 		}
 		p := b.props[key]
 		n, err := strconv.Atoi(p.value)
-		base, rate, _ := strings.Cut(name, "/")
+		base, _, _ := strings.Cut(name, "/")
 		i := slices.IndexFunc(codecNames, func(c string) bool { return strings.EqualFold(c, base) })
 		switch {
 		case err != nil || n <= 0 || base == "telephone-event":
-		case i < 0 || base == "L16" && rate != "16000" && rate != "8000":
+		case i < 0:
 			b.warn(Info, p, "the codec is not there and will not be offered")
 		default:
 			all = append(all, entry{codecNames[i], n})

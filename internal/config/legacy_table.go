@@ -42,6 +42,7 @@ const (
 	desktop = "of the desktop program"
 	nobody  = "nothing has ever read it"
 	medial  = "the bridge says what is used"
+	noVideo = "there is no video"
 )
 
 // globals are the properties with full names.
@@ -94,18 +95,39 @@ var globals = []row{
 	{prefixJigasi + "transcription.*", "", asIs, "later: transcription"},
 	{prefixJigasi + "ENABLE_SIP_VISITORS", "", asIs, "later: visitors"},
 	{prefixJigasi + "VISITOR_QUEUE_SERVICE*", "", asIs, "later: meetings that are not live yet"},
-	{prefixJigasi + "NOTIFY_MAX_OCCUPANTS", "", asIs, "later: spoken prompts"},
+	{prefixJigasi + "NOTIFY_MAX_OCCUPANTS", "sounds.tell_full", asIs, ""},
 	{prefixJigasi + "DEFAULT_CALL_EMPTY_TIMEOUT", "", asIs, "later: transcription"},
 	{prefixJigasi + "HEALTH_CHECK_DEBUG_ENABLED", "", asIs, "there are no threads to dump"},
 	{prefixJigasi + "DISABLE_ICE", "", asIs, "the bridge wants ICE"},
 	{prefixJigasi + "BREWERY_ENABLED", "", asIs, nobody},
 	{prefixJigasi + "rest.jetty.sslContextFactory.*", "", asIs, "a Java key store: give PEM files as admin.cert_file and admin.key_file"},
 	{"org.jitsi.sip.PARTICIPANT_INFO_CALLBACK_URL", "", asIs, "later: names of callers"},
+	{prefixJigasi + "SCRIPTS_TO_EXECUTE_LIST", "", asIs, "later: transcription"},
+	{prefixService + "MIN_VIDEO_PORT_NUMBER", "", asIs, noVideo},
+	{prefixService + "MAX_VIDEO_PORT_NUMBER", "", asIs, noVideo},
+	{prefixService + "MIN_DATA_CHANNEL_PORT_NUMBER", "", asIs, "there are no data channels"},
+	{prefixService + "MAX_DATA_CHANNEL_PORT_NUMBER", "", asIs, "there are no data channels"},
+	{prefixService + "maximalRtpDtmfToneDuration", "", asIs, "a key lasts as long as it is held in the meeting"},
 	{prefixService + "*", "", asIs, medial},
 	{prefixJabber + "FORCE_PRESENCE_ON_LEAVE", "", asIs, "is always so"},
+	{prefixSIP + "DEFAULT_TRANSPORT", "", asIs, "each account has its transport, else DNS says it"},
+	{prefixSIP + "RETRANSMITS_RINGING_INTERVAL", "", asIs, "180 is sent again as RFC 3261 says"},
+	{prefixSIP + "USE_SESSION_LEVEL_DIRECTION_IN_SDP", "", asIs, "the direction stands with the audio, and is read in both places"},
+	{prefixSIP + "FORCE_REGISTER_ON_TLS_CLOSE", "", asIs, "a lost connection is always made again"},
+	{prefixSIP + "SKIP_REINVITE_ON_FOCUS_CHANGE_PROP", "", asIs, "is always so"},
 	{prefixSIP + "*", "", asIs, "the SIP stack is another"},
 	{prefixImpl + "protocol.HOLE_PUNCH_PKT_COUNT", "", asIs, "media starts at once, and follows the phone"},
+	{prefixImpl + "protocol.XMPP_DSCP", "", asIs, "XMPP is not marked: it can wait"},
+	{prefixImpl + "protocol.SingleCallInProgressPolicy.*", "", asIs, nobody},
+	{prefixImpl + "neomedia.codec.audio.opus.encoder.VBR", "", asIs, "is always on"},
+	{prefixImpl + "neomedia.codec.audio.opus.encoder.AUDIO_BANDWIDTH", "", asIs, "the phone's own bandwidth is used"},
+	{prefixImpl + "neomedia.codec.audio.opus.encoder.MIN_EXPECTED_PACKET_LOSS", "", asIs, "the loss that the far end reports is used"},
+	{prefixImpl + "neomedia.codec.EncodingConfiguration.*", "", asIs, "set media.codecs, or Encodings.* of the account"},
+	{prefixImpl + "neomedia.dynamicPayloadTypePreferences.*", "", asIs, "the offer of the far end says the numbers"},
+	{prefixImpl + "neomedia.audioSystem.*", "", asIs, "there is no sound device"},
 	{prefixImpl + "*", "", asIs, "the media stack is another"},
+	{"net.java.sip.communicator.plugin.reconnectplugin.*", "", asIs, "every login is tried again for ever"},
+	{"net.java.sip.communicator.packetlogging.*", "", asIs, "packets are never logged; use tcpdump"},
 	{"net.java.sip.communicator.*", "", asIs, desktop},
 	{"gov.nist.javax.sip.*", "", asIs, "the SIP stack is another"},
 	{"org.ice4j.*", "", asIs, "the ICE stack is another"},
@@ -160,6 +182,7 @@ var sipRows = []row{
 	{"IS_ACCOUNT_DISABLED", "", composed, "a disabled account is left out"},
 	{"MUST_REGISTER_TO_CALL", "", asIs, "a call is tried in any case"},
 	{"CLIENT_TLS_CERTIFICATE", "", asIs, "a Java key store: give PEM files as sip.tls.cert_file and key_file"},
+	{"IS_PRESENCE_ENABLED", "", asIs, "no presence is published over SIP"},
 	{"BOSH_URL_PATTERN", "", asIs, nobody + ": use " + prefixCall + "BOSH_URL_PATTERN"},
 	{"DEFAULT_SIPZRTP_ATTRIBUTE", "", asIs, "there is no ZRTP"},
 	{"DTMF_TONE_VOLUME", "", asIs, nobody},
@@ -188,7 +211,7 @@ var ignoredRows = []row{
 	{"OPT_CLIST_*", "", asIs, desktop},
 	{"AUTO_*", "", asIs, desktop},
 	{"CALLING_DISABLED", "", asIs, "the brewery's login makes no calls"},
-	{"VIDEO_CALLING_DISABLED", "", asIs, "there is no video"},
+	{"VIDEO_CALLING_DISABLED", "", asIs, noVideo},
 	{"DESKTOP_*", "", asIs, desktop},
 	{"CallStats.*", "", asIs, "the service is closed"},
 	{"cusax.*", "", asIs, desktop},
@@ -221,6 +244,7 @@ var jabberRows = []row{
 	{"IS_ACCOUNT_DISABLED", "", composed, "a disabled account is left out"},
 	{"USE_DEFAULT_STUN_SERVER", "", asIs, "no server is asked that is not named"},
 	{"AUTO_DISCOVER_STUN", "", asIs, "the room announces its servers"},
+	{"PROXY_*", "", asIs, "there is no proxy for XMPP"},
 	{"CUSTOM_XMPP_DOMAIN", "", asIs, "name the server in SERVER_ADDRESS"},
 	{"OVERRIDE_ENCODINGS", "", asIs, medial},
 	{"Encodings.*", "", asIs, medial},
@@ -257,7 +281,9 @@ func findRow(name string, tables ...[]row) (row, bool) {
 // Legacy is the page that says what becomes of each old property, in Markdown.
 func Legacy() []byte {
 	var b strings.Builder
-	b.WriteString("# What becomes of Jigasi's properties\n\nAn old `sip-communicator.properties` is read as it is. `jigasi convert-config FILE` prints it as `jigasi.yaml`.\n")
+	b.WriteString("# What becomes of Jigasi's properties and variables\n\nGenerated from the program. An old `sip-communicator.properties` is read as it is. `jigasi convert-config FILE` prints it as `jigasi.yaml`.\n" +
+		"A property with a key beside it is supported; one without has no effect, for the reason given, and `check-config` says so. A name that ends\n" +
+		"in `*` stands for all that begin so.\n")
 	for _, t := range []struct {
 		title string
 		rows  [][]row
@@ -269,14 +295,26 @@ func Legacy() []byte {
 	} {
 		fmt.Fprintf(&b, "\n## %s\n\n| property | in jigasi.yaml | |\n|---|---|---|\n", t.title)
 		for _, r := range slices.Concat(t.rows...) {
-			key := "–"
-			if r.to != "" {
-				key = "`" + strings.ReplaceAll(r.to, ", ", "`, `") + "`"
-			}
-			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r.name, key, cmp.Or(r.note, unit(r.how)))
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r.name, keyOrDash(r.to), cmp.Or(r.note, unit(r.how)))
 		}
 	}
+	b.WriteString(`
+## Variables of the container image
+
+They are read when JIGASI_SIP_URI, JIGASI_XMPP_PASSWORD or JIGASI_BREWERY_MUC is set and there is no configuration file.
+`)
+	fmt.Fprintf(&b, "\n| variable | in jigasi.yaml | |\n|---|---|---|\n")
+	for _, v := range variables {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", v.name, keyOrDash(v.to), v.note)
+	}
 	return []byte(b.String())
+}
+
+func keyOrDash(to string) string {
+	if to == "" {
+		return "–"
+	}
+	return "`" + strings.ReplaceAll(to, ", ", "`, `") + "`"
 }
 
 func unit(h how) string {

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"jigasi/internal/xlog"
 )
@@ -115,7 +114,7 @@ func (b block) login(x *XMPP, password xlog.Secret, anonymous bool) {
 	if m := b.get("KEEP_ALIVE_METHOD"); m != "" && !strings.EqualFold(m, "XEP-0199") {
 		x.Ping = 0
 	} else if n, err := strconv.Atoi(b.get("KEEP_ALIVE_INTERVAL")); err == nil && n > 0 {
-		x.Ping = time.Duration(n) * time.Second
+		x.Ping = secs(n)
 	}
 }
 
@@ -135,6 +134,13 @@ func (b block) relays() {
 		}
 		t := defaultTURN()
 		t.Server, t.User, t.Password = server, b.get(at+"USERNAME"), xlog.Secret(b.get(at+"PASSWORD"))
+		if p := b.prop(at + ".PASSWORD"); p.value != "" { // base64, as every name that ends in .PASSWORD
+			data, err := decode64(p.value)
+			if err != nil {
+				b.warn(Warning, p, "is not base64: it is left out")
+			}
+			t.Password = xlog.Secret(data)
+		}
 		m.TURN = append(m.TURN, t)
 	}
 }

@@ -15,6 +15,7 @@ type Config struct {
 	XMPP      XMPP      `yaml:"xmpp" doc:"How a call logs in. Each call has a login of its own."`
 	SIP       SIP       `yaml:"sip" doc:"The telephone side."`
 	Media     Media     `yaml:"media" doc:"Sound."`
+	Sounds    Sounds    `yaml:"sounds" doc:"What a phone is told by a voice."`
 	Breweries []Brewery `yaml:"breweries" doc:"Rooms in which the focus finds us for dial-out, each with a login."`
 	DialOut   DialOut   `yaml:"dial_out" doc:"Who may have us call a phone."`
 	Admin     Admin     `yaml:"admin" doc:"HTTP: health, statistics, metrics, shutdown."`
@@ -43,6 +44,8 @@ type Meeting struct {
 
 	InviteTimeout Duration `yaml:"invite_timeout" doc:"How long to wait for the focus to invite us to the sound; 0 is for ever."`
 	JoinTimeout   Duration `yaml:"join_timeout" doc:"How long a dial-out waits for the room."`
+	LobbyTimeout  Duration `yaml:"lobby_timeout" doc:"How long a caller may wait in a lobby."`
+	PasswordWait  Duration `yaml:"password_timeout" doc:"How long to wait for a phone (its IVR, by SIP INFO) to give the password that a room wants; 0 ends the call at once."`
 	AloneAnswer   Duration `yaml:"alone_answer" doc:"Answer a phone that has been alone in the room for so long; 0 is never."`
 }
 
@@ -118,6 +121,7 @@ type SIPAccount struct {
 	Codecs        []string    `yaml:"codecs" doc:"In place of media.codecs."`
 	SRTP          string      `yaml:"srtp" doc:"In place of media.srtp."`
 	DTMF          string      `yaml:"dtmf" doc:"How keys are sent to the phone: auto, rtp, info or inband."`
+	Language      string      `yaml:"language" doc:"Language of the voice for this account's calls: en, de, fr or es; default sounds.language. A caller's Accept-Language goes before it."`
 	Heartbeat     Duration    `yaml:"heartbeat" doc:"Ask the other side by INFO so often whether it is alive; 0 is never."`
 	EmptyInfo     bool        `yaml:"answer_empty_info" doc:"Answer 200 to an INFO without a type."`
 }
@@ -144,7 +148,7 @@ type SIPHeader struct {
 type Media struct {
 	MinPort int      `yaml:"min_port" doc:"Lowest UDP port for RTP, towards phones and bridges."`
 	MaxPort int      `yaml:"max_port" doc:"Highest."`
-	Codecs  []string `yaml:"codecs" doc:"Codecs for phones, the best first: opus, G722, PCMU, PCMA, L16."`
+	Codecs  []string `yaml:"codecs" doc:"Codecs for phones, the best first: opus, G722, PCMU, PCMA."`
 	SRTP    string   `yaml:"srtp" doc:"Encryption towards phones (SDES): off, optional or required."`
 	Suites  []string `yaml:"srtp_suites" doc:"SDES suites, the best first."`
 	PTime   int      `yaml:"ptime" doc:"Length of the packets we send, in ms."`
@@ -157,6 +161,16 @@ type Media struct {
 	Forward    bool     `yaml:"forward" doc:"Forward single streams to the phone instead of a mix; for mixing IVRs only."`
 	STUN       []string `yaml:"stun" doc:"host[:port] of STUN servers, for bridges that are not in our network."`
 	TURN       []TURN   `yaml:"turn" doc:"TURN servers."`
+}
+
+// Sounds are what a phone is told by a voice.
+type Sounds struct {
+	Enabled  bool   `yaml:"enabled" doc:"Tell the phone what happens: lobby, mute, recording, the end."`
+	Dir      string `yaml:"dir" doc:"Folder of your own sounds, in place of those inside: [LANGUAGE/]Name.opus or .wav, by Jigasi's names (LobbyWait, RecordingOn ...)."`
+	Language string `yaml:"language" doc:"Language of the voice: en, de, fr or es."`
+	Announce bool   `yaml:"announce" doc:"Say when recording, live streaming or transcription begins and ends. Switch it off only where the law does not want it."`
+	Chimes   bool   `yaml:"chimes" doc:"A soft tone when somebody comes or goes, or nobody is there."`
+	TellFull bool   `yaml:"tell_full" doc:"Answer a caller to a full meeting to tell so, instead of giving the busy tone."`
 }
 
 // Opus is the encoder.

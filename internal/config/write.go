@@ -208,12 +208,19 @@ func quoted(s string) string {
 	if s == "" || strings.ContainsAny(s, ",[]{}\n\t") {
 		return strconv.Quote(s)
 	}
-	var n yaml.Node
-	if err := yaml.Unmarshal([]byte("- "+s+"\n"), &n); err != nil || len(n.Content) != 1 || len(n.Content[0].Content) != 1 {
-		return strconv.Quote(s)
-	}
-	if c := n.Content[0].Content[0]; c.Kind != yaml.ScalarNode || c.Value != s || c.Tag == "!!null" {
-		return strconv.Quote(s)
+	for _, form := range []string{"[%s, x]", "{x: %s}", "- %s"} {
+		var n yaml.Node
+		if err := yaml.Unmarshal([]byte(fmt.Sprintf(form, s)+"\n"), &n); err != nil || len(n.Content) != 1 {
+			return strconv.Quote(s)
+		}
+		list := n.Content[0].Content
+		c := list[0]
+		if form[0] == '{' && len(list) == 2 {
+			c = list[1]
+		}
+		if c.Kind != yaml.ScalarNode || c.Value != s || c.Tag == "!!null" || len(list) > 2 {
+			return strconv.Quote(s)
+		}
 	}
 	return s
 }

@@ -7,6 +7,8 @@ import (
 
 	"jigasi/internal/cause"
 	"jigasi/internal/media"
+	"jigasi/internal/news"
+	"jigasi/internal/xlog"
 )
 
 // A Phase is how far a leg has come. See the table in ARCHITECTURE.md for what
@@ -84,15 +86,37 @@ type (
 		Key      rune
 		Duration int
 	}
-	// Mute asks the other side to be silent, or to speak again.
-	Mute struct{ On bool }
+	// Mute asks the other side to be silent, or to speak again. From the meeting it is an order that
+	// is carried out already; from the phone a wish, which the meeting answers by Muted with its ID.
+	Mute struct {
+		On bool
+		ID string
+	}
+	// Muted says how it stands with the sound of the phone now, in answer to Mute.
+	Muted struct {
+		On, OK bool
+		ID     string
+	}
+	// Password is the room's, given by the phone.
+	Password struct{ Text xlog.Secret }
+	// RaiseHand asks the meeting for permission to speak.
+	RaiseHand struct{}
+	// News happened in the meeting, and the phone is told.
+	News struct{ Item news.Item }
+	// Farewell tells the phone why the meeting is over for it; it hangs up when that has been said.
+	Farewell struct{ Why cause.Cause }
 	// Hold says that the other side is on hold and hears nothing useful.
 	Hold struct{ On bool }
 	// Status is a text about the phone that the room shows (spec: peer states).
 	Status struct{ Text string }
 )
 
-func (Digit) signal()  {}
-func (Mute) signal()   {}
-func (Hold) signal()   {}
-func (Status) signal() {}
+func (Digit) signal()     {}
+func (Mute) signal()      {}
+func (Muted) signal()     {}
+func (Password) signal()  {}
+func (RaiseHand) signal() {}
+func (News) signal()      {}
+func (Farewell) signal()  {}
+func (Hold) signal()      {}
+func (Status) signal()    {}

@@ -118,8 +118,17 @@ func (l *Leg) Send(s leg.Signal) {
 			l.session.SetStatus("Connected")
 		}
 	case leg.Mute:
-		l.voice.mute(s.On)
+		if s.On {
+			l.voice.mute(true) // at once; the room learns it
+		}
+		l.session.AskMute(s.On, s.ID)
+	case leg.Muted:
 		l.session.SetMuted(s.On)
+		l.post(func() { l.voice.mute(s.On) })
+	case leg.RaiseHand:
+		l.session.RaiseHand()
+	case leg.Password:
+		l.session.GivePassword(s.Text)
 	}
 }
 
@@ -230,7 +239,12 @@ func (l *Leg) happened(e conference.Event) {
 		}
 	case conference.Waiting:
 		code := cause.NoInvite
-		if e.Text == "no_bridge" {
+		switch e.Text {
+		case conference.InLobby:
+			code = cause.LobbyWait
+		case conference.NeedsPassword:
+			code = cause.PasswordNeeded
+		case "no_bridge":
 			code = cause.NoBridge
 			l.log.Warn("the focus has no bridge for this meeting: start a videobridge or look why Jicofo does not see it")
 		}
@@ -247,11 +261,27 @@ func (l *Leg) happened(e conference.Event) {
 		}
 	case conference.SourcesChanged:
 		l.sources(e.Added, e.Removed)
+	case conference.Told:
+		l.tell(leg.Event{Signal: leg.News{Item: e.Item}})
+	case conference.Muted:
+		l.muted(e)
 	case conference.Suspended:
 		l.suspended(e.Cause)
 	case conference.Over:
 		l.why, l.ended = e.Cause, true
 	}
+}
+
+// muted carries out what was decided about the phone's sound, and tells the phone.
+func (l *Leg) muted(e conference.Event) {
+	if e.OK {
+		l.voice.mute(e.On)
+	}
+	if e.ByRoom {
+		l.tell(leg.Event{Signal: leg.Mute{On: e.On}})
+		return
+	}
+	l.tell(leg.Event{Signal: leg.Muted{On: e.On, OK: e.OK, ID: e.ID}})
 }
 
 func (l *Leg) sources(added, removed []jingle.Source) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+	"time"
 
 	"jigasi/internal/stanza"
 )
@@ -91,6 +92,7 @@ type Presence struct {
 	Version    string
 	Status     string
 	AudioMuted bool
+	RaisedHand time.Time // zero: not raised
 	Features   []string
 	Initiator  []Header
 	Source     string       // name of our audio source
@@ -129,6 +131,9 @@ func (p Presence) Elem(to stanza.JID) *stanza.Elem {
 			text("SourceInfo", string(b))
 		}
 	}
+	if !p.RaisedHand.IsZero() {
+		text("jitsi_participant_raisedHand", strconv.FormatInt(p.RaisedHand.UnixMilli(), 10))
+	}
 	text("status", p.Status)
 	return e.Add(p.Caps)
 }
@@ -145,7 +150,8 @@ type Occupant struct {
 	Actor       string
 	Reason      string
 	Destroyed   bool
-	NoBridge    bool // of the focus: there is no bridge
+	Alternate   stanza.JID // with Destroyed: where the room goes on
+	NoBridge    bool       // of the focus: there is no bridge
 	Jigasi      bool
 }
 
@@ -190,7 +196,7 @@ func ParseOccupant(p *stanza.Elem) (o Occupant, ok bool) {
 		}
 	}
 	if d := x.Kid("", "destroy"); d != nil {
-		o.Destroyed = true
+		o.Destroyed, o.Alternate = true, stanza.ParseJID(d.Get("jid"))
 		if r := d.Kid("", "reason"); r != nil {
 			o.Reason = r.Text
 		}

@@ -1,10 +1,6 @@
 package sipleg
 
 import (
-	"strconv"
-	"strings"
-	"time"
-
 	"jigasi/internal/cause"
 	"jigasi/internal/leg"
 	"jigasi/internal/sdp"
@@ -119,6 +115,8 @@ func (l *Leg) up() {
 	}
 	l.enter(leg.Up)
 	l.tell(leg.Event{Signal: leg.Status{Text: "Connected"}})
+	l.listen()
+	l.flush()
 }
 
 // progress is a provisional response: the room reads it, early media is heard.
@@ -153,54 +151,4 @@ func (l *Leg) reoffered(e sip.Event) {
 		return
 	}
 	e.Reply(200, l.answer)
-}
-
-// info answers an INFO: keys of the phone (dtmf-relay), or nothing that is known here.
-func (l *Leg) info(e sip.Event) int {
-	kind, _, _ := strings.Cut(e.ContentType, ";")
-	switch strings.ToLower(strings.TrimSpace(kind)) {
-	case "application/dtmf-relay", "application/dtmf":
-		key, ms, ok := parseRelay(string(e.Body))
-		if !ok {
-			return 400
-		}
-		l.tell(leg.Event{Signal: leg.Digit{Key: key, Duration: ms}})
-		return 200
-	case "":
-		return 200
-	}
-	return 415
-}
-
-// parseRelay reads "Signal=5\r\nDuration=160", or a bare "5".
-func parseRelay(body string) (key rune, ms int, ok bool) {
-	ms = 200
-	signal := strings.TrimSpace(body)
-	if len(body) > 256 {
-		return 0, 0, false
-	}
-	for _, line := range strings.FieldsFunc(body, func(r rune) bool { return r == '\r' || r == '\n' }) {
-		name, v, found := strings.Cut(line, "=")
-		if !found {
-			continue
-		}
-		switch strings.ToLower(strings.TrimSpace(name)) {
-		case "signal":
-			signal = strings.TrimSpace(v)
-		case "duration":
-			if n, err := strconv.Atoi(strings.TrimSpace(v)); err == nil && n > 0 {
-				ms = min(n, int(10*time.Second/time.Millisecond))
-			}
-		}
-	}
-	switch signal {
-	case "10":
-		signal = "*"
-	case "11":
-		signal = "#"
-	}
-	if len(signal) != 1 || !strings.Contains("0123456789*#ABCD", strings.ToUpper(signal)) {
-		return 0, 0, false
-	}
-	return rune(strings.ToUpper(signal)[0]), ms, true
 }

@@ -18,6 +18,8 @@ import (
 	"jigasi/internal/cause"
 	"jigasi/internal/leg"
 	"jigasi/internal/media"
+	"jigasi/internal/news"
+	"jigasi/internal/prompt"
 	"jigasi/internal/rtpport"
 	"jigasi/internal/sdp"
 	"jigasi/internal/sip"
@@ -34,6 +36,12 @@ type Options struct {
 	// HangupOnSilence ends a call whose phone sends nothing for RTP.Silence; one that never
 	// sent anything is ended in any case.
 	HangupOnSilence bool
+
+	Sounds          *prompt.Library // nil: the phone is told nothing by a voice
+	Language        string          // of the voice; for a caller, an Accept-Language header goes before it
+	NoAnnouncements bool            // recording and transcription are not announced
+	Chimes          bool            // people who come and go are heard
+	Heartbeat       time.Duration   // ask by SIP INFO whether the phone is there; 0 never
 	Log             *slog.Logger
 }
 
@@ -59,6 +67,18 @@ type Leg struct {
 	why     cause.Cause
 	ended   bool
 	wait    sync.WaitGroup
+	muted   bool
+	starAt  time.Time // of the last star key
+	toldAt  map[news.Item]time.Time
+	unsent  [][]byte // messages that wait for the dialog
+	unread  bool     // the phone takes no messages
+	counted int      // messages of the lobby
+	beats   int      // heartbeats without answer
+
+	joinMu  sync.Mutex
+	player  *prompt.Player
+	meeting media.Port
+	listens bool // what is told can be heard
 	// patience ends the wait for the dialog's end, once that was asked for.
 	patience <-chan time.Time
 }
@@ -70,11 +90,12 @@ const goodbye = 3 * time.Second
 func newLeg(o Options) (*Leg, error) {
 	l := &Leg{
 		opt: o, log: xlog.Or(o.Log), events: make(chan leg.Event, 64), asked: make(chan func(), 64), quit: make(chan struct{}),
+		toldAt: map[news.Item]time.Time{},
 	}
 	rtp := o.RTP
 	rtp.Log = l.log
 	rtp.OnKey = func(key rune, ms int) {
-		l.post(func() { l.tell(leg.Event{Signal: leg.Digit{Key: key, Duration: ms}}) })
+		l.post(func() { l.key(key, ms) })
 	}
 	rtp.OnFirst = func() { l.post(func() { l.log.Info("first sound from the phone") }) }
 	rtp.OnPanic = func(why cause.Cause) { l.post(func() { l.leave(why) }) }
@@ -95,6 +116,9 @@ func Accept(d *sip.Dialog, o Options) (*Leg, error) {
 		return nil, err
 	}
 	l.dialog = d
+	if o.Sounds != nil {
+		l.player = prompt.NewPlayer(o.Sounds, prompt.Match(d.Header("Accept-Language"), o.Language))
+	}
 	l.address(d.MediaIP())
 	if raw := d.SDP(); raw != nil {
 		if err := l.answerOffer(raw); err != nil {
@@ -117,6 +141,9 @@ func Dial(o Options, mediaIP netip.Addr, place func(offer []byte) (*sip.Dialog, 
 	l, err := newLeg(o)
 	if err != nil {
 		return nil, err
+	}
+	if o.Sounds != nil {
+		l.player = prompt.NewPlayer(o.Sounds, o.Language)
 	}
 	l.address(mediaIP)
 	l.dial = func() (*sip.Dialog, error) {
@@ -146,15 +173,21 @@ func (l *Leg) Answer() { l.post(l.answerNow) }
 
 // Send implements leg.Leg.
 func (l *Leg) Send(s leg.Signal) {
-	if d, ok := s.(leg.Digit); ok {
-		if !l.port.SendKey(d.Key, d.Duration) {
-			l.post(func() { l.infoKey(d) })
+	switch s := s.(type) {
+	case leg.Digit:
+		if !l.port.SendKey(s.Key, s.Duration) {
+			l.post(func() { l.infoKey(s) })
 		}
+	case leg.Mute:
+		l.post(func() { l.mute(s) })
+	case leg.Muted:
+		l.post(func() { l.mutedNow(s) })
+	case leg.News:
+		l.post(func() { l.told(s.Item) })
+	case leg.Farewell:
+		l.post(func() { l.farewell(s.Why) })
 	}
 }
-
-// Connect implements leg.Phone.
-func (l *Leg) Connect(p media.Port) { l.port.Connect(p) }
 
 // Hangup implements leg.Leg.
 func (l *Leg) Hangup(ctx context.Context, why cause.Cause) error {
@@ -208,6 +241,8 @@ func (l *Leg) run() {
 	if l.dialog != nil && l.dialog.Inbound() {
 		l.enter(leg.Ready)
 	}
+	beat, stop := heartbeat(l.opt.Heartbeat)
+	defer stop()
 	for !l.ended {
 		var events <-chan sip.Event
 		if l.dialog != nil {
@@ -222,6 +257,8 @@ func (l *Leg) run() {
 			l.happened(e)
 		case f := <-l.asked:
 			f()
+		case <-beat:
+			l.beat()
 		case <-l.patience:
 			l.finish(l.why)
 		}

@@ -148,6 +148,8 @@ func (p *seatPort) Push(c *media.Chunk) { (*Seat)(p).push(c) }
 // A Phone is a scripted leg.Phone with a ticker of its own at 16 kHz.
 type Phone struct {
 	base
+	Stubborn bool // does not hang up after a farewell; set before the first use
+
 	port chan media.Port
 	stop chan struct{}
 	once sync.Once
@@ -166,6 +168,17 @@ func (p *Phone) Connect(port media.Port) {
 	select {
 	case p.port <- port:
 	case <-p.gone:
+	}
+}
+
+// FarewellLasts is how long a phone takes to be told why, before it hangs up.
+const FarewellLasts = 3 * time.Second
+
+// Send implements leg.Leg: it keeps the signal, and hangs up when it has been told why.
+func (p *Phone) Send(s leg.Signal) {
+	p.base.Send(s)
+	if f, ok := s.(leg.Farewell); ok && !p.Stubborn {
+		time.AfterFunc(FarewellLasts, func() { _ = p.Hangup(context.Background(), f.Why) })
 	}
 }
 

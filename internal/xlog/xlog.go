@@ -8,6 +8,8 @@
 package xlog
 
 import (
+	"fmt"
+	"io"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -39,8 +41,8 @@ func (Secret) LogValue() slog.Value { return slog.StringValue("***") }
 // String hides the value from fmt.
 func (Secret) String() string { return "***" }
 
-// GoString hides the value from %#v.
-func (Secret) GoString() string { return "***" }
+// Format hides the value from every verb, also from one that does not fit.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "***") }
 
 // MarshalText hides the value from encoders.
 func (Secret) MarshalText() ([]byte, error) { return []byte("***"), nil }

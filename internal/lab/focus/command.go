@@ -77,6 +77,25 @@ func (f *Focus) Leave(name string) {
 	})
 }
 
+// Mute has the focus mute a member, as for a moderator.
+func (f *Focus) Mute(name, nick string) {
+	f.sync(func() {
+		if r := f.roomOf(name); r != nil {
+			f.request(r.jid.With(nick).String(), stanza.New("http://jitsi.org/jitmeet/audio", "mute", "actor", r.jid.With("moderator").String()).WithText("true"), "set", nil)
+		}
+	})
+}
+
+// Show has the focus show more in a room than it does by itself, such as the state of a recorder.
+func (f *Focus) Show(name string, more ...*stanza.Elem) {
+	f.sync(func() {
+		if r := f.roomOf(name); r != nil {
+			r.more = more
+			f.show(r.jid)
+		}
+	})
+}
+
 // Sources floods a member with made-up sources.
 func (f *Focus) Sources(name, nick string, count int) {
 	f.sync(func() {

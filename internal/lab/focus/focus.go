@@ -53,7 +53,8 @@ type room struct {
 	members map[string]*member
 	order   []string
 	entered bool
-	owned   bool // a member has been made owner
+	owned   bool           // a member has been made owner
+	more    []*stanza.Elem // in our presence, beside the usual
 }
 
 type member struct {
@@ -192,6 +193,10 @@ func (f *Focus) iq(e *stanza.Elem) {
 		return
 	}
 	from := stanza.ParseJID(e.Get("from"))
+	if m := e.Kid("http://jitsi.org/jitmeet/audio", "mute"); m != nil && m.Get("jid") == e.Get("from") {
+		f.reply(e, nil) // of oneself: who may not unmute is not known here
+		return
+	}
 	if e.Kid("urn:xmpp:jingle:1", "jingle") != nil {
 		if r := f.rooms[from.Bare().String()]; r != nil && r.members[from.Resource] != nil {
 			f.jingle(r, r.members[from.Resource], e)
@@ -213,6 +218,11 @@ func (f *Focus) show(jid stanza.JID) {
 		stanza.New(nsFocus, "conference-properties").Add(stanza.New("", "property", "value", "true", "key", "support-terminate-restart")))
 	if f.bridge == nil {
 		p.Add(stanza.New(nsFocus, "bridgeNotAvailable"))
+	}
+	if r := f.rooms[jid.String()]; r != nil {
+		for _, e := range r.more {
+			p.Add(e.Clone())
+		}
 	}
 	f.wire.Send(p)
 }

@@ -134,6 +134,14 @@ func (s *sayings) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// run has the page run a line of script.
+func (b *browser) run(t *testing.T, script string) {
+	t.Helper()
+	if _, err := io.WriteString(b.stdin, script+"\n"); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (b *browser) now() browserState {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -166,9 +174,13 @@ func TestChromiumAndAPhoneHearEachOther(t *testing.T) {
 	if own := p.Tone(440); own > -45 {
 		t.Errorf("the phone hears itself at %.1f dBov", own)
 	}
-	if _, err := io.WriteString(b.stdin, "leave\n"); err != nil {
-		t.Fatal(err)
-	}
+	b.run(t, "lab.keys('12#')")
+	eventually(t, 20*time.Second, "the keys pressed in the browser reach the phone", func() bool { return p.Digits() == "12#" })
+	second := phoneIn(t, g, "alpha", 500)
+	eventually(t, 30*time.Second, "the browser sees another phone", func() bool { return len(b.now().People) == 3 })
+	hangup(t, second)
+	eventually(t, 20*time.Second, "the browser sees it go", func() bool { return len(b.now().People) == 2 })
+	b.run(t, "lab.leave()")
 	eventually(t, 20*time.Second, "the browser is gone, and the phone hears the other", func() bool {
 		return b.now().Left && p.Tone(1000) < -60 && p.Tone(620) > -26 && hears(c.Bot, 440)()
 	})

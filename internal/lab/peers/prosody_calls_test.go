@@ -13,8 +13,6 @@ import (
 	"jigasi/internal/app"
 	"jigasi/internal/call"
 	"jigasi/internal/config"
-	"jigasi/internal/lab"
-	"jigasi/internal/lab/focus"
 	"jigasi/internal/lab/phone"
 )
 
@@ -46,28 +44,30 @@ func hangup(t *testing.T, p *phone.Phone) {
 	}
 }
 
+// transports are the ways to the server.
+func (p *prosody) transports() map[string]func(*config.Config) {
+	return map[string]func(*config.Config){
+		"STARTTLS":   func(*config.Config) {},
+		"direct TLS": func(c *config.Config) { c.XMPP.Server, c.XMPP.DirectTLS = addr(p.ports["TLS"]), true },
+		"WebSocket": func(c *config.Config) {
+			c.XMPP.URL = "wss://" + addr(p.ports["HTTPS"]) + "/xmpp-websocket?room={roomName}"
+		},
+		"BOSH": func(c *config.Config) {
+			c.XMPP.URL = "https://" + addr(p.ports["HTTPS"]) + "/http-bind?room={roomName}"
+		},
+	}
+}
+
 // TestProsodyCarriesACall: sound both ways over each transport and by each mechanism.
 func TestProsodyCarriesACall(t *testing.T) {
 	m := meet(t, "")
 	login := func(host string) func(*config.Config) {
 		return func(c *config.Config) { c.XMPP.User, c.XMPP.Password = "jigasi@"+host+".meet.test", "secret" }
 	}
-	for name, change := range map[string]func(*config.Config){
-		"STARTTLS": nil,
-		"direct TLS": func(c *config.Config) {
-			c.XMPP.Server, c.XMPP.DirectTLS = addr(m.ports["TLS"]), true
-		},
-		"WebSocket": func(c *config.Config) {
-			c.XMPP.URL = "wss://" + addr(m.ports["HTTPS"]) + "/xmpp-websocket?room={roomName}"
-		},
-		"BOSH": func(c *config.Config) {
-			c.XMPP.URL = "https://" + addr(m.ports["HTTPS"]) + "/http-bind?room={roomName}"
-		},
-		"pin": func(c *config.Config) {
-			c.XMPP.TLS = config.TLSTrust{PinSHA256: []string{m.pin()}}
-		},
-		"PLAIN": login("plain"), "SCRAM-SHA-1": login("sha1"), "SCRAM-SHA-256": login("sha256"),
-	} {
+	ways := m.transports()
+	ways["pin"] = func(c *config.Config) { c.XMPP.TLS = config.TLSTrust{PinSHA256: []string{m.pin()}} }
+	ways["PLAIN"], ways["SCRAM-SHA-1"], ways["SCRAM-SHA-256"] = login("plain"), login("sha1"), login("sha256")
+	for name, change := range ways {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			room := fmt.Sprintf("r%x", name)
@@ -93,15 +93,11 @@ func TestT04_CertificateOfAnotherAuthority(t *testing.T) {
 	m := meet(t, "")
 	other := filepath.Join(t.TempDir(), "other.crt")
 	xmppAuthority(t, other)
-	for name, change := range map[string]func(*config.Config){
-		"STARTTLS":   func(*config.Config) {},
-		"direct TLS": func(c *config.Config) { c.XMPP.Server, c.XMPP.DirectTLS = addr(m.ports["TLS"]), true },
-		"WebSocket":  func(c *config.Config) { c.XMPP.URL = "wss://" + addr(m.ports["HTTPS"]) + "/xmpp-websocket" },
-		"BOSH":       func(c *config.Config) { c.XMPP.URL = "https://" + addr(m.ports["HTTPS"]) + "/http-bind" },
-		"wrong pin": func(c *config.Config) {
-			c.XMPP.TLS.PinSHA256 = []string{"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"}
-		},
-	} {
+	ways := m.transports()
+	ways["wrong pin"] = func(c *config.Config) {
+		c.XMPP.TLS.PinSHA256 = []string{"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"}
+	}
+	for name, change := range ways {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			room := fmt.Sprintf("r%x", name)
@@ -127,35 +123,4 @@ func TestT04_CertificateOfAnotherAuthority(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestT21_ProsodyRestartsDuringACall: the phone stays up, and hears and is heard again.
-func TestT21_ProsodyRestartsDuringACall(t *testing.T) {
-	m := meet(t, "")
-	a, b := m.join(t, "alpha", 620), m.join(t, "alpha", 880)
-	g := gatewayAt(t, m, func(c *config.Config) {
-		x := c.XMPP
-		x.User, x.Password = "jigasi@auth.meet.test", "secret"
-		c.Breweries = []config.Brewery{{ID: "one", Room: lab.Brewery, XMPP: x}}
-	})
-	p := phoneIn(t, g, "alpha", 440)
-	all(t, 20*time.Second, a, b, p)
-	id := g.Calls()[0].ID
-	m.stop()
-	m.abdicate()
-	a.Leave()
-	b.Leave()
-	eventually(t, 10*time.Second, "the gateway knows that it is cut off", func() bool { return g.Calls()[0].State != call.Active })
-	m.start(t)
-	m.lead(t, focus.Options{})
-	back := time.Now()
-	a, b = m.join(t, "alpha", 620), m.join(t, "alpha", 880)
-	all(t, 25*time.Second, a, b, p)
-	if c := g.Calls(); len(c) != 1 || c[0].ID != id || p.Ended() != "" {
-		t.Errorf("calls %+v, phone %q; want the same call", c, p.Ended())
-	}
-	eventually(t, 20*time.Second, "the brewery has the gateway again", func() bool { return len(m.focus.Gateways()) == 1 })
-	t.Logf("heard again %v after Prosody was back", time.Since(back).Round(100*time.Millisecond))
-	hangup(t, p)
-	gone(t, g, p)
 }

@@ -96,6 +96,30 @@ func TestProsodyDialOut(t *testing.T) {
 	eventually(t, 10*time.Second, "the phone leaves the room", func() bool { return a.Sees(at.Resource) == nil && len(g.Calls()) == 0 })
 }
 
+// TestProsodyBreweryByEachTransport: the control side too comes by every way.
+func TestProsodyBreweryByEachTransport(t *testing.T) {
+	m := meet(t, "")
+	l := line(t, phone.Options{Tone: 440, Log: logger()})
+	a, b := m.join(t, "alpha", 620), m.join(t, "alpha", 880)
+	for name, change := range m.transports() {
+		t.Run(name, func(t *testing.T) {
+			g := gatewayAt(t, m, func(c *config.Config) {
+				change(c)
+				brewing(c)
+			})
+			brewed(t, m, g)
+			if res := m.focus.Dial("alpha@conference.meet.test", l.URI()); res == nil || res.Get("type") != "result" {
+				t.Fatalf("dial: %v", res)
+			}
+			p := <-l.Calls()
+			all(t, 20*time.Second, a, b, p)
+			hangup(t, p)
+			gone(t, g, p)
+		})
+		eventually(t, 10*time.Second, "the gateway has left the brewery", func() bool { return len(m.focus.Gateways()) == 0 })
+	}
+}
+
 // TestT01_OnlyTheFocusDials: guests and others ask in every way there is; nobody is called.
 func TestT01_OnlyTheFocusDials(t *testing.T) {
 	m := meet(t, "")

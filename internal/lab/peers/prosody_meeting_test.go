@@ -176,11 +176,12 @@ func gatewayAt(t *testing.T, m *meeting, change func(*config.Config)) *app.App {
 	return a
 }
 
-// phoneIn has a phone call into a room, saying a tone.
-func phoneIn(t *testing.T, a *app.App, room string, hz float64) *phone.Phone {
+// phoneIn has a phone call into a room, saying a tone; more are headers.
+func phoneIn(t *testing.T, a *app.App, room string, hz float64, more ...[2]string) *phone.Phone {
 	t.Helper()
 	p, err := phone.Dial(phone.Options{
-		Server: a.SIPAddrs()[0], User: "room", From: "+4930123", Tone: hz, Log: logger(), Headers: [][2]string{{"Jitsi-Conference-Room", room}},
+		Server: a.SIPAddrs()[0], User: "room", From: "+4930123", Tone: hz, Log: logger(),
+		Headers: append([][2]string{{"Jitsi-Conference-Room", room}}, more...),
 	})
 	if err != nil {
 		t.Fatal(err)

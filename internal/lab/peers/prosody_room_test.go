@@ -59,6 +59,53 @@ func TestProsodyModeratorEndsTheCall(t *testing.T) {
 	}
 }
 
+// configure sets a field of a room's configuration, as its owner.
+func configure(t *testing.T, owner *person, room, field, value string) {
+	t.Helper()
+	const form = "jabber:x:data"
+	entry := func(name, value string) *stanza.Elem {
+		return stanza.New("", "field", "var", name).Add(stanza.New("", "value").WithText(value))
+	}
+	res, err := owner.conn.Request(t.Context(), stanza.New("jabber:client", "iq", "type", "set", "to", room+"@conference.meet.test").Add(
+		stanza.New("http://jabber.org/protocol/muc#owner", "query").Add(stanza.New(form, "x", "type", "submit").Add(
+			entry("FORM_TYPE", "http://jabber.org/protocol/muc#roomconfig"), entry(field, value)))))
+	if err != nil || res.Get("type") != "result" {
+		t.Fatalf("the room's configuration: %v %v", res, err)
+	}
+}
+
+// TestProsodyRoomKeepsOut: a password, given, wrong and none; and members only.
+func TestProsodyRoomKeepsOut(t *testing.T) {
+	m := meet(t, "")
+	g := gatewayAt(t, m, nil)
+	a, b := m.join(t, "alpha", 620), m.join(t, "alpha", 880)
+	inside := phoneIn(t, g, "alpha", 440)
+	all(t, 20*time.Second, a, b, inside)
+	refused := func(status int, more ...[2]string) {
+		t.Helper()
+		p := phoneIn(t, g, "alpha", 500, more...)
+		select {
+		case <-p.Over():
+		case <-time.After(20 * time.Second):
+			t.Fatal("the call goes on")
+		}
+		if p.Status() != status {
+			t.Errorf("the phone gets %d (%s), want %d", p.Status(), p.Ended(), status)
+		}
+	}
+	configure(t, a, "alpha", "muc#roomconfig_roomsecret", "1234")
+	refused(403)
+	refused(403, [2]string{"Jitsi-Conference-Room-Pass", "4321"})
+	second := phoneIn(t, g, "alpha", 500, [2]string{"Jitsi-Conference-Room-Pass", "1234"})
+	eventually(t, 20*time.Second, "who knows the password is heard, also by the other phone", func() bool {
+		return hears(a.Bot, 500)() && inside.Tone(500) > -26 && second.Tone(440) > -26 && second.Tone(620) > -26
+	})
+	hangup(t, second)
+	configure(t, a, "alpha", "muc#roomconfig_membersonly", "1")
+	refused(603, [2]string{"Jitsi-Conference-Room-Pass", "1234"})
+	all(t, 20*time.Second, a, b, inside)
+}
+
 // TestT02_OddNicks: whatever Prosody takes as a nick or a resource, the gateway keeps its connection and the sound.
 func TestT02_OddNicks(t *testing.T) {
 	m := meet(t, "")

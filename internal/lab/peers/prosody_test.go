@@ -98,8 +98,11 @@ func (p *prosody) start(t *testing.T) {
 }
 
 // stop ends Prosody as its init script does.
-func (p *prosody) stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+func (p *prosody) stop() { p.signal(syscall.SIGTERM) }
+
+// signal ends Prosody by a signal, and waits for its end.
+func (p *prosody) signal(s syscall.Signal) {
+	_ = p.cmd.Process.Signal(s)
 	select {
 	case <-p.gone:
 	case <-time.After(10 * time.Second):

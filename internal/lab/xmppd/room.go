@@ -22,6 +22,8 @@ type Room struct {
 	password  string
 	max       int
 	banned    map[string]bool
+	lobby     bool
+	members   map[string]bool // who was let in, by bare JID
 }
 
 type occupant struct {
@@ -109,14 +111,21 @@ func (r *Room) Kick(nick, reason string, ban bool) {
 }
 
 // Destroy ends the room for all.
-func (r *Room) Destroy(reason string) {
+func (r *Room) Destroy(reason string) { r.close("", reason) }
+
+// close ends the room for all; alternate is where it goes on, if it does.
+func (r *Room) close(alternate, reason string) {
 	r.mu.Lock()
 	everyone := r.occupants
 	r.occupants = nil
 	r.mu.Unlock()
 	for _, o := range everyone {
 		p := r.envelope(o, "unavailable", stanza.New("jabber:client", "presence"), true)
-		p.Kid(nsUser, "x").Add(stanza.New("", "destroy").Add(stanza.New("", "reason").WithText(reason)))
+		d := stanza.New("", "destroy").Add(stanza.New("", "reason").WithText(reason))
+		if alternate != "" {
+			d.Set("jid", alternate)
+		}
+		p.Kid(nsUser, "x").Add(d)
 		r.to(o, p)
 	}
 }
@@ -194,7 +203,11 @@ func (r *Room) presence(from stanza.JID, nick string, e *stanza.Elem) {
 		if why := r.refusal(from, nick, e); why != "" {
 			r.mu.Unlock()
 			p := stanza.New("jabber:client", "presence", "type", "error", "from", r.jid.With(nick).String(), "to", from.String())
-			p.Add(stanza.New("", "error", "type", "auth").Add(stanza.New("urn:ietf:params:xml:ns:xmpp-stanzas", why)))
+			x := stanza.New("", "error", "type", "auth").Add(stanza.New("urn:ietf:params:xml:ns:xmpp-stanzas", why))
+			if why == "registration-required" {
+				x.Add(stanza.New("http://jitsi.org/jitmeet", "lobbyroom").WithText(r.jid.Local + "@" + r.s.Lobby()))
+			}
+			p.Add(x)
 			r.s.deliver(from, p)
 			return
 		}
@@ -234,6 +247,8 @@ func (r *Room) refusal(from stanza.JID, nick string, e *stanza.Elem) string {
 		return "conflict"
 	case nick != "focus" && r.password != "" && given != r.password:
 		return "not-authorized"
+	case nick != "focus" && r.lobby && !r.members[from.Bare().String()] && (r.password == "" || given != r.password):
+		return "registration-required"
 	case nick != "focus" && r.max > 0 && people >= r.max:
 		return "service-unavailable"
 	}

@@ -120,7 +120,7 @@ func (s *Server) route(from stanza.JID, e *stanza.Elem) {
 	switch {
 	case e.Get("to") == "" || to.Equal(stanza.JID{Domain: s.opt.Domain}):
 		s.server(e)
-	case to.Domain == s.MUC() || strings.HasPrefix(to.Domain, "internal.") || strings.HasPrefix(to.Domain, "conference."):
+	case to.Domain == s.MUC() || to.Domain == s.Lobby() || strings.HasPrefix(to.Domain, "internal.") || strings.HasPrefix(to.Domain, "conference."):
 		s.muc(from, to, e)
 	default:
 		if !s.deliver(to, e) && e.Name.Local == "iq" && (e.Get("type") == "get" || e.Get("type") == "set") {
@@ -169,7 +169,7 @@ func (s *Server) server(e *stanza.Elem) {
 	switch {
 	case e.Kid("urn:xmpp:ping", "ping") != nil, e.Kid("urn:ietf:params:xml:ns:xmpp-session", "session") != nil:
 	case e.Kid("http://jabber.org/protocol/disco#info", "query") != nil:
-		r.Add(stanza.New("http://jabber.org/protocol/disco#info", "query").Add(stanza.New("", "identity", "category", "server", "type", "im")))
+		r.Add(stanza.New("http://jabber.org/protocol/disco#info", "query").Add(stanza.New("", "identity", "category", "server", "type", "im")).Add(s.components()...))
 	default:
 		s.bounce(e, "service-unavailable")
 		return

@@ -1,5 +1,5 @@
 // Runs the page of a person in Chromium. Every 250 ms its state is a line of JSON on standard
-// output; "leave" on standard input has the person leave, the end of the input ends all.
+// output; each line of standard input is run in the page, and its end ends all.
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 
@@ -19,7 +19,7 @@ page.on('pageerror', (e) => console.error('page error', String(e)));
 page.on('console', (m) => { if (m.type() === 'log' || m.type() === 'error') console.error(m.type(), m.text().slice(0, 400)); });
 
 createInterface({ input: process.stdin })
-	.on('line', (line) => { if (line === 'leave') page.evaluate('lab.leave()').catch((e) => console.error(String(e))); })
+	.on('line', (line) => page.evaluate(line).catch((e) => console.error(line, String(e))))
 	.on('close', () => browser.close().finally(() => process.exit(0)));
 
 await page.goto(url);

@@ -1,0 +1,164 @@
+package app_test
+
+import (
+	"testing"
+	"time"
+
+	"jigasi/internal/audio"
+	"jigasi/internal/call"
+	"jigasi/internal/config"
+	"jigasi/internal/lab"
+	"jigasi/internal/stanza"
+)
+
+// voice reports whether the phone hears speech: something loud that is none of the meeting's tones.
+func (e *ear) voice() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	last := e.heard[max(0, len(e.heard)-4000):]
+	if len(last) < 4000 || audio.Level(last) > 45 {
+		return false
+	}
+	tones := max(audio.Goertzel(last, 620, 16000), audio.Goertzel(last, 880, 16000))
+	return tones < -float64(audio.Level(last))-3
+}
+
+func (m *meeting) waits(t *testing.T) func() bool {
+	return func() bool {
+		all := m.app.Calls()
+		return len(all) == 1 && all[0].State == call.Waiting && len(m.XMPP.Room("alpha").Waiting()) == 1
+	}
+}
+
+// TestLobby: the phone is answered, told, heard by nobody, let in and heard.
+func TestLobby(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(m *meeting){
+		"let in":       func(m *meeting) { m.XMPP.Room("alpha").Admit(m.XMPP.Room("alpha").Waiting()[0]) },
+		"switched off": func(m *meeting) { m.XMPP.Room("alpha").SetLobby(false) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := start(t, lab.Options{}, nil)
+			a := m.Join("alpha", 620)
+			m.Join("alpha", 880)
+			eventually(t, 5*time.Second, "the people are in", func() bool { return len(a.Others()) == 1 })
+			m.XMPP.Room("alpha").SetLobby(true)
+			p := m.call(t, "alpha", 440, "PCMU") // answered while it waits
+			eventually(t, 5*time.Second, "the phone is in the lobby", m.waits(t))
+			eventually(t, 5*time.Second, "the phone is told that it has to wait", p.voice)
+			if len(a.Others()) != 1 {
+				t.Errorf("the room sees %v", a.Others())
+			}
+			open(m)
+			eventually(t, 15*time.Second, "everybody hears everybody", func() bool { return hears(a, 440)() && p.tone(620) > -26 && p.tone(880) > -26 })
+			if n := len(m.XMPP.Room("alpha").Waiting()); n != 0 {
+				t.Errorf("%d are still in the lobby", n)
+			}
+		})
+	}
+}
+
+// TestLobbyDenied: the phone is told so, and hung up.
+func TestLobbyDenied(t *testing.T) {
+	t.Parallel()
+	m := start(t, lab.Options{}, nil)
+	a := m.Join("alpha", 620)
+	eventually(t, 5*time.Second, "somebody is in", func() bool { return len(m.XMPP.Room("alpha").Nicks()) == 2 })
+	m.XMPP.Room("alpha").SetLobby(true)
+	p := m.call(t, "alpha", 440, "PCMU")
+	eventually(t, 5*time.Second, "the phone is in the lobby", m.waits(t))
+	m.XMPP.Room("alpha").Deny(m.XMPP.Room("alpha").Waiting()[0])
+	eventually(t, 5*time.Second, "the call says goodbye", func() bool {
+		all := m.app.Calls()
+		return len(all) == 1 && all[0].State == call.Farewell
+	})
+	eventually(t, 10*time.Second, "the phone is told", p.voice)
+	eventually(t, 20*time.Second, "the call ends", func() bool { return len(m.app.Calls()) == 0 })
+	if len(a.Others()) != 0 {
+		t.Errorf("the room sees %v", a.Others())
+	}
+}
+
+// TestMutedByAModerator: silent at once, shown, told; the phone unmutes itself by *6.
+func TestMutedByAModerator(t *testing.T) {
+	t.Parallel()
+	m := start(t, lab.Options{}, nil)
+	a := m.Join("alpha", 620)
+	m.Join("alpha", 880)
+	p := m.call(t, "alpha", 440, "PCMU")
+	eventually(t, 6*time.Second, "everybody hears everybody", func() bool { return hears(a, 440)() && p.tone(620) > -26 && p.tone(880) > -26 })
+	nick := m.nick(t)
+	m.Focus.Mute("alpha", nick)
+	eventually(t, 5*time.Second, "the phone is not heard", func() bool { return !hears(a, 440)() })
+	eventually(t, 5*time.Second, "the room sees it", func() bool { return a.Sees(nick).Kid("", "audiomuted").Text == "true" })
+	eventually(t, 5*time.Second, "the phone is told", p.voice)
+	eventually(t, 15*time.Second, "the phone hears the meeting as before", func() bool { return p.tone(620) > -22 && !p.voice() })
+	p.port.SendKey('*', 100)
+	p.port.SendKey('6', 100)
+	eventually(t, 5*time.Second, "the phone is heard again", hears(a, 440))
+	eventually(t, 5*time.Second, "the room sees that too", func() bool { return a.Sees(nick).Kid("", "audiomuted").Text == "false" })
+}
+
+// TestModerationOfThePhone: without permission *6 raises a hand, with it the phone is heard.
+func TestModerationOfThePhone(t *testing.T) {
+	t.Parallel()
+	m := start(t, lab.Options{}, nil)
+	a := m.Join("alpha", 620)
+	p := m.call(t, "alpha", 440, "PCMU")
+	eventually(t, 6*time.Second, "they hear each other", func() bool { return hears(a, 440)() && p.tone(620) > -26 })
+	nick, r := m.nick(t), m.XMPP.Room("alpha")
+	r.Moderate(nick, `{"type":"av_moderation","enabled":true,"mediaType":"audio"}`)
+	m.Focus.Mute("alpha", nick)
+	eventually(t, 5*time.Second, "the phone is not heard", func() bool { return !hears(a, 440)() })
+	star6 := func() { p.port.SendKey('*', 100); p.port.SendKey('6', 100) }
+	star6()
+	eventually(t, 5*time.Second, "the room sees a raised hand", func() bool { return a.Sees(nick).Kid("", "jitsi_participant_raisedHand") != nil })
+	if hears(a, 440)() {
+		t.Error("heard without permission")
+	}
+	r.Moderate(nick, `{"type":"av_moderation","approved":true,"mediaType":"audio"}`)
+	eventually(t, 5*time.Second, "the phone is told", p.voice)
+	star6()
+	eventually(t, 10*time.Second, "the phone is heard", hears(a, 440))
+	eventually(t, 5*time.Second, "the hand is down", func() bool { return a.Sees(nick).Kid("", "jitsi_participant_raisedHand") == nil })
+}
+
+// TestRecordingIsAnnounced: also to who comes when it is on; not where the operator has switched it off.
+func TestRecordingIsAnnounced(t *testing.T) {
+	t.Parallel()
+	on := stanza.New("http://jitsi.org/protocol/jibri", "jibri-recording-status", "recording_mode", "file", "status", "on")
+	for name, announce := range map[string]bool{"announced": true, "switched off": false} {
+		t.Run(name, func(t *testing.T) {
+			m := start(t, lab.Options{}, func(c *config.Config) { c.Sounds.Announce = announce })
+			a := m.Join("alpha", 620)
+			eventually(t, 5*time.Second, "the focus is there", func() bool { return a.Sees("focus") != nil })
+			m.Focus.Show("alpha", on)
+			p := m.call(t, "alpha", 440, "PCMU")
+			eventually(t, 6*time.Second, "they hear each other", func() bool { return hears(a, 440)() && p.tone(620) > -40 })
+			if announce {
+				eventually(t, 5*time.Second, "the phone is told", p.voice)
+				return
+			}
+			eventually(t, 5*time.Second, "the tone is steady", func() bool { return p.tone(620) > -22 && !p.voice() })
+			run := 0 // speech lasts; a gap in the tones of a busy machine does not
+			for range 40 {
+				if time.Sleep(50 * time.Millisecond); !p.voice() {
+					run = 0
+				} else if run++; run == 12 {
+					t.Fatal("told although it is switched off")
+				}
+			}
+		})
+	}
+}
+
+// TestFullMeeting: busy, or told so where the operator wants that.
+func TestFullMeeting(t *testing.T) {
+	t.Parallel()
+	m := start(t, lab.Options{}, func(c *config.Config) { c.Sounds.TellFull = true })
+	m.Join("alpha", 620)
+	m.XMPP.Room("alpha").SetMax(1)
+	p := m.call(t, "alpha", 440, "PCMU") // answered, to be told
+	eventually(t, 10*time.Second, "the phone is told", p.voice)
+	eventually(t, 20*time.Second, "the call ends", func() bool { return len(m.app.Calls()) == 0 })
+}
