@@ -155,7 +155,7 @@ func (a *App) Start() error {
 			a.log.Error("a brewery cannot be joined", "brewery", b.ID, xlog.Err, err)
 		}
 	}
-	a.log.Info("gateway started", "version", a.opt.Version, "opus", codec.OpusBuild(), "accounts", len(a.cfg.SIP.Accounts), "breweries", len(a.cfg.Breweries))
+	a.log.Info("gateway started", "version", a.opt.Version, "config", a.cfg.Path, "opus", codec.OpusBuild(), "accounts", len(a.cfg.SIP.Accounts), "breweries", len(a.cfg.Breweries))
 	return nil
 }
 
