@@ -176,6 +176,9 @@ func (s *Session) permission(was moderation) {
 // role is what our own presence says of us.
 func (s *Session) role(o meetxml.Occupant) {
 	was := s.moderation
+	if o.Affiliation == "owner" && !was.moderator && len(s.who) == 0 {
+		s.log.Warn("the phone was made the owner of the room, so no person will be: the focus does not trust the domain of our login (jicofo.xmpp.trusted-domains)")
+	}
 	s.moderation.moderator = o.Role == "moderator" || o.Affiliation == "owner" || o.Affiliation == "admin"
 	s.permission(was)
 }
