@@ -53,7 +53,8 @@ type Buffer struct {
 	base    time.Time
 	baseTS  uint32
 	spread  float64 // how late packets come, in packets, slowly forgetting
-	over    int     // ticks in a row with too much held
+	low     int     // the least that was left after a tick of this window
+	window  int     // ticks of it
 
 	stats Stats
 }
@@ -97,8 +98,14 @@ func (b *Buffer) Push(seq uint16, ts uint32, payload []byte, now time.Time) {
 		b.stats.Late++
 		b.target, b.calm = min(b.target+1, targetMax), 0
 		return
+	case n < b.next && b.highest-n >= slots: // there is no room so far back
+		b.stats.Late++
+		return
 	case n < b.next:
 		b.next = n // came out of order before playing began
+	}
+	if n > b.highest && b.highest < b.next {
+		b.ranDry(n, ts)
 	}
 	for n-b.next >= slots { // full: the oldest goes
 		b.drop()
@@ -125,8 +132,22 @@ func (b *Buffer) restart(n int64, ts uint32, now time.Time) {
 		b.ring[i].full = false
 	}
 	b.started, b.playing = true, false
-	b.next, b.highest, b.held, b.dry, b.spread = n, n, 0, 0, 0
+	b.next, b.highest, b.held, b.dry, b.spread, b.low, b.window = n, n, 0, 0, 0, slots, 0
 	b.base, b.baseTS, b.lastTS = now, ts, ts
+}
+
+// ranDry is called with the packet that comes when nothing is left: one that goes on where the last one
+// ended was late, and more has to be held; else the talk paused, and what was passed over meanwhile
+// never comes.
+func (b *Buffer) ranDry(n int64, ts uint32) {
+	switch {
+	case n == b.highest+1 && ts-b.lastTS == b.step:
+		if b.dry > 0 {
+			b.target, b.calm = min(b.target+1, targetMax), 0
+		}
+	case b.dry > 0 || !b.playing:
+		b.next = n
+	}
 }
 
 // measure follows the spread of arrivals and sets the target to it.
@@ -177,7 +198,7 @@ func (b *Buffer) Pull(dst []byte) (payload []byte, v Verdict, samples uint32) {
 		if !b.ready(held) {
 			return nil, Silence, b.step
 		}
-		b.playing, b.dry = true, 0
+		b.playing, b.dry, b.low, b.window = true, 0, slots, 0
 	}
 	held = b.shed(held)
 	e := &b.ring[b.next&(slots-1)]
@@ -211,10 +232,6 @@ func (b *Buffer) ready(held int) bool {
 // starve is called when nothing is left to play.
 func (b *Buffer) starve() Verdict {
 	b.dry++
-	if b.dry == 1 {
-		b.target = min(b.target+1, targetMax)
-		b.calm = 0
-	}
 	if b.dry > maxConceal/2 {
 		b.playing, b.held = false, 0 // end of talk: prime again
 		return Silence
@@ -222,16 +239,21 @@ func (b *Buffer) starve() Verdict {
 	return Conceal
 }
 
+// look is how many ticks in a row have to leave too much before a packet is dropped.
+const look = 25
+
 // shed drops a packet when for half a second more was held than is good, and gives what is held then.
+// What is left in the worst tick waits for nothing.
 func (b *Buffer) shed(held int) int {
-	if held <= b.target+2 {
-		b.over = 0
+	b.low = min(b.low, held-1)
+	if b.window++; b.window < look && held < targetMax+5 {
 		return held
 	}
-	if b.over++; b.over < 25 && held < targetMax+5 {
+	low := b.low
+	b.low, b.window = slots, 0
+	if low <= max(1, b.target-1) {
 		return held
 	}
-	b.over = 0
 	b.drop()
 	return held - 1
 }

@@ -169,3 +169,70 @@ func FuzzBuffer(f *testing.F) {
 		}
 	})
 }
+
+// delayOf is how long a packet that came at the beginning of a tick waits until it is played, in
+// the last second of talk.
+func delayOf(b *jitter.Buffer, seq *uint16, ts *uint32, now *time.Time, ticks int) int {
+	buf, when, waited := make([]byte, 1500), map[byte]int{}, 0
+	for tick := range ticks {
+		when[byte(*seq)] = tick
+		b.Push(*seq, *ts, []byte{byte(*seq)}, *now)
+		*seq, *ts, *now = *seq+1, *ts+960, now.Add(20*time.Millisecond)
+		if p, v, _ := b.Pull(buf); v == jitter.Packet && tick > ticks-50 {
+			waited = max(waited, tick-when[p[0]])
+		}
+	}
+	return waited
+}
+
+// TestPausesDoNotAddDelay: senders that send nothing in silence pause often; each pause is no sign of
+// a bad network.
+func TestPausesDoNotAddDelay(t *testing.T) {
+	b, buf := jitter.New(jitter.Options{}), make([]byte, 1500)
+	seq, ts, now := uint16(0), uint32(0), time.Unix(0, 0)
+	for talk := range 12 {
+		if waited := delayOf(b, &seq, &ts, &now, 100); waited > 2 {
+			t.Fatalf("after %d pauses a packet waits %d ticks", talk, waited)
+		}
+		for range 40 {
+			ts, now = ts+960, now.Add(20*time.Millisecond)
+			b.Pull(buf)
+		}
+	}
+}
+
+// TestPacketsPassedOverAreNotAwaited: where the silence of a speaker is not even decrypted, numbers are
+// missing after it that never come.
+func TestPacketsPassedOverAreNotAwaited(t *testing.T) {
+	b, buf := jitter.New(jitter.Options{}), make([]byte, 1500)
+	seq, ts, now := uint16(0), uint32(0), time.Unix(0, 0)
+	delayOf(b, &seq, &ts, &now, 100)
+	for range 60 {
+		seq, ts, now = seq+1, ts+960, now.Add(20*time.Millisecond)
+		b.Pull(buf)
+	}
+	if waited := delayOf(b, &seq, &ts, &now, 60); waited > 2 {
+		t.Errorf("after a pause without packets one waits %d ticks", waited)
+	}
+	if s := b.Stats(); s.Lost > 0 {
+		t.Errorf("%d packets are taken for lost", s.Lost)
+	}
+}
+
+// TestDelayGoesBack: what a stall of the network has piled up is gone after a few seconds.
+func TestDelayGoesBack(t *testing.T) {
+	b, buf := jitter.New(jitter.Options{}), make([]byte, 1500)
+	seq, ts, now := uint16(0), uint32(0), time.Unix(0, 0)
+	delayOf(b, &seq, &ts, &now, 100)
+	for range 5 { // nothing comes, then all at once
+		now = now.Add(20 * time.Millisecond)
+		b.Pull(buf)
+	}
+	for range 5 {
+		b.Push(seq, ts, []byte{0}, now)
+		seq, ts = seq+1, ts+960
+	}
+	if waited := delayOf(b, &seq, &ts, &now, 900); waited > 2 {
+		t.Errorf("18 s after a stall of 100 ms a packet waits %d ticks", waited)
+	}
+}
