@@ -4,7 +4,7 @@
 // The clock that pulls decides; the buffer only says what it has: a packet, a
 // hole to conceal, or silence. It holds little when the network is quiet and
 // more when it is not, never gives back what is older than what it gave, and
-// drops rather than grows. Storage is fixed: nothing allocates after New.
+// drops rather than grows. Storage is fixed: nothing allocates after the first packet.
 // Push and Pull may be called from different goroutines.
 package jitter
 
@@ -39,7 +39,7 @@ type Options struct {
 type Buffer struct {
 	mu      sync.Mutex
 	clock   int
-	ring    [slots]entry
+	ring    *[slots]entry // made for the first packet: many streams never bring one
 	started bool
 	playing bool
 	next    int64 // unwrapped sequence number to play next
@@ -90,6 +90,9 @@ func (b *Buffer) Push(seq uint16, ts uint32, payload []byte, now time.Time) {
 		b.stats.Dropped++
 		return
 	}
+	if b.ring == nil {
+		b.ring = new([slots]entry)
+	}
 	n := b.unwrap(seq)
 	switch {
 	case !b.started || n-b.highest > 10*slots || b.highest-n > 10*slots: // first, or the far end started afresh
@@ -128,9 +131,7 @@ func (b *Buffer) unwrap(seq uint16) int64 {
 }
 
 func (b *Buffer) restart(n int64, ts uint32, now time.Time) {
-	for i := range b.ring {
-		b.ring[i].full = false
-	}
+	b.empty()
 	b.started, b.playing = true, false
 	b.next, b.highest, b.held, b.dry, b.spread, b.low, b.window = n, n, 0, 0, 0, slots, 0
 	b.base, b.baseTS, b.lastTS = now, ts, ts
@@ -271,6 +272,13 @@ func (b *Buffer) Reset() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.started, b.playing, b.target = false, false, 2
+	b.empty()
+}
+
+func (b *Buffer) empty() {
+	if b.ring == nil {
+		return
+	}
 	for i := range b.ring {
 		b.ring[i].full = false
 	}

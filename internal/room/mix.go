@@ -27,37 +27,54 @@ func (e *Ear) Pull(c *media.Chunk) {
 		}
 	}
 	if active == 0 {
-		e.passed = nil
 		clear(c.PCM)
 		c.Level, c.Measured = audio.Silent, true
 		return
 	}
-	if active == 1 && c.AcceptOpus && only.have == 0 {
-		if e.pass(c, only) {
-			return
-		}
-	} else {
+	switch {
+	case active > 1 || only.have > 0:
 		e.mix(c, chosen)
-		e.passed = nil
+	case e.single(c, only):
+		return
 	}
 	c.Voice = true
 }
 
-// pass forwards the packet of the only speaker; if it cannot be forwarded, it is decoded.
-func (e *Ear) pass(c *media.Chunk, s *stream) bool {
+// single is the only speaker: its packet is forwarded if it can be, which it reports, and else decoded, with
+// nothing to mix.
+func (e *Ear) single(c *media.Chunk, s *stream) (passed bool) {
 	payload, verdict, _ := s.buffer.Pull(e.packet[:])
-	if verdict == jitter.Packet {
-		if samples, _, ok := codec.OpusInspect(payload); ok && samples == 960 {
-			c.Opus, c.Voice = payload, true
-			e.passed = s
-			e.stats.passed.Add(1)
-			return true
+	samples, _, ok := codec.OpusInspect(payload)
+	tick := verdict == jitter.Packet && ok && samples == media.Full/50
+	if c.AcceptOpus && tick {
+		c.Opus, c.Voice = payload, true
+		e.stats.passed.Add(1)
+		return true
+	}
+	if tick && s.decoder(c.Rate) {
+		if _, err := s.dec.Decode(c.PCM, payload); err != nil {
+			clear(c.PCM)
+			return false
 		}
+		e.stats.decoded.Add(1)
+		return false
 	}
 	acc := e.acc[:len(c.PCM)]
 	e.add(acc, s, c.Rate, payload, verdict)
 	audio.Settle(c.PCM, acc)
 	return false
+}
+
+// decoder makes sure that there is one for a rate.
+func (s *stream) decoder(rate int) bool {
+	if s.dec == nil || s.rate != rate {
+		dec, err := codec.NewOpusDecoder(rate)
+		if err != nil {
+			return false
+		}
+		s.dec, s.rate, s.rest = dec, rate, make([]int16, rate*12/100)
+	}
+	return true
 }
 
 func (e *Ear) mix(c *media.Chunk, chosen [loudest]*stream) {
@@ -82,12 +99,8 @@ func (e *Ear) add(acc []int32, s *stream, rate int, payload []byte, verdict jitt
 	if verdict == jitter.Silence {
 		return
 	}
-	if s.dec == nil || s.rate != rate {
-		dec, err := codec.NewOpusDecoder(rate)
-		if err != nil {
-			return
-		}
-		s.dec, s.rate = dec, rate
+	if !s.decoder(rate) {
+		return
 	}
 	n := 0
 	if verdict == jitter.Packet {

@@ -73,7 +73,6 @@ type Ear struct {
 	pullMu sync.Mutex
 	acc    [media.Full / 50]int32
 	packet [1500]byte
-	passed *stream // whose packet went through untouched last
 
 	stats counters
 }
@@ -98,8 +97,8 @@ type stream struct {
 	recv   rtpx.Receiver
 	dec    *codec.OpusDecoder
 	rate   int
-	// rest is what a packet longer than a tick leaves for the next ones.
-	rest [5760]int16
+	// rest is what a packet longer than a tick leaves for the next ones: up to 120 ms, made with dec.
+	rest []int16
 	have int
 }
 

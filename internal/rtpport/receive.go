@@ -25,8 +25,9 @@ type inbound struct {
 	report  rtpx.Report
 	plain   [2048]byte
 	head    rtp.Header  // the library's scratch
-	pcm     [5760]int16 // one packet: up to 120 ms at 48 kHz
+	pcm     [3000]int16 // one packet: 120 ms of Opus at 16 kHz, or a datagram full of G.722
 	pending [960]int16  // the beginning of a chunk
+	chunk   media.Chunk // what is pushed; a variable of its own would be made anew for each packet
 	have    int
 }
 
@@ -185,10 +186,10 @@ func (in *inbound) say(p *Port, c *config, pcm []int16, opus []byte, whole bool,
 		return
 	}
 	size := c.decRate() / 50
-	chunk := media.Chunk{Rate: c.decRate(), Voice: true, Measured: true}
+	in.chunk = media.Chunk{Rate: c.decRate(), Voice: true, Measured: true}
 	if whole {
-		chunk.PCM, chunk.Opus = pcm, opus
-		in.push(p, above, &chunk, h)
+		in.chunk.PCM, in.chunk.Opus = pcm, opus
+		in.push(p, above, &in.chunk, h)
 		return
 	}
 	for len(pcm) > 0 {
@@ -196,8 +197,8 @@ func (in *inbound) say(p *Port, c *config, pcm []int16, opus []byte, whole bool,
 		in.have += n
 		pcm = pcm[n:]
 		if in.have == size {
-			chunk.PCM, in.have = in.pending[:size], 0
-			in.push(p, above, &chunk, h)
+			in.chunk.PCM, in.have = in.pending[:size], 0
+			in.push(p, above, &in.chunk, h)
 		}
 	}
 }

@@ -22,7 +22,9 @@ type outbound struct {
 	chunk  media.Chunk
 	buf    [media.Full / 50]int16
 	half   audio.Halver
-	pcm    [6 * media.Full / 50]int16 // a packet of up to 60 ms
+	still  int                    // ticks of digital silence in a row
+	same   int                    // length of the payload in pay that is silence, of G.711 alone
+	pcm    [media.Full / 50]int16 // a packet: 20 ms at 48 kHz, or 60 ms at 16 kHz
 	have   int
 	event  [4]byte
 	packet [1500]byte
@@ -78,7 +80,7 @@ func (p *Port) send(c *config) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.config != c {
-		o.config, o.have, o.talked = c, 0, false
+		o.config, o.have, o.talked, o.still, o.same = c, 0, false, 0, 0
 	}
 	step := uint32(c.Codec.Clock / 50)
 	defer func() { o.stamp += step }()
@@ -100,8 +102,26 @@ func (p *Port) send(c *config) {
 		o.talked = true
 		return
 	}
-	p.counters.levelOut.Store(uint32(audio.Level(o.chunk.PCM)))
+	level := o.chunk.Level
+	if !o.chunk.Measured {
+		level = audio.Level(o.chunk.PCM)
+	}
+	p.counters.levelOut.Store(uint32(level))
+	if o.silent(c, level) {
+		p.transmit(c, o.pay[:o.same], c.Codec.PT, o.stamp, false)
+		return
+	}
 	p.sendPCM(c)
+}
+
+// silent reports whether pay is right as it is: silence again, of a codec without memory.
+func (o *outbound) silent(c *config, level uint8) bool {
+	if level != audio.Silent || c.rate != media.Narrow || c.Ptime != 20 {
+		o.still, o.same = 0, 0
+		return false
+	}
+	o.still++
+	return o.still > 2 && o.same > 0 && o.talked
 }
 
 // sendPCM collects what was pulled to packets of the phone's length.
@@ -139,6 +159,7 @@ func (p *Port) encode(c *config, pcm []int16, stamp uint32) {
 	if err != nil || n == 0 {
 		return
 	}
+	p.out.same = n
 	p.transmit(c, p.out.pay[:n], c.Codec.PT, stamp, !p.out.talked)
 	p.out.talked = true
 }

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	outQueue = 1024 // stanzas waiting to be written
-	inQueue  = 4096 // stanzas waiting for the Handler
+	outQueue = 256  // stanzas waiting to be written; each call has a queue
+	inQueue  = 2048 // stanzas waiting for the Handler
 	inBytes  = 16 << 20
 
 	pingLimit  = 10 * time.Second
@@ -38,9 +38,9 @@ type Conn struct {
 	running sync.WaitGroup
 
 	out    chan []byte
-	in     chan inbound
-	waits  atomic.Int64 // bytes in in
-	seen   atomic.Int64 // when the server was last heard, in ns since began
+	in     chan *inbound // of pointers: each call has this queue, and it is empty nearly always
+	waits  atomic.Int64  // bytes in in
+	seen   atomic.Int64  // when the server was last heard, in ns since began
 	began  time.Time
 	counts counters
 	large  xlog.Sometimes
@@ -72,7 +72,7 @@ func start(o *Options, s stream, jid stanza.JID) *Conn {
 	c := &Conn{
 		o: o, s: s, jid: jid,
 		closing: make(chan struct{}), ended: make(chan struct{}), done: make(chan struct{}),
-		out: make(chan []byte, outQueue), in: make(chan inbound, inQueue),
+		out: make(chan []byte, outQueue), in: make(chan *inbound, inQueue),
 		began: time.Now(), pending: map[string]*waiter{},
 	}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
@@ -172,14 +172,14 @@ func (c *Conn) read() {
 		if c.route(e) {
 			continue
 		}
-		if c.waits.Add(int64(size)) > inBytes || !c.queue(inbound{e: e, size: size}) {
+		if c.waits.Add(int64(size)) > inBytes || !c.queue(&inbound{e: e, size: size}) {
 			c.fail(fmt.Errorf("%w: %d stanzas wait for the handler", ErrSlow, len(c.in)))
 			return
 		}
 	}
 }
 
-func (c *Conn) queue(in inbound) bool {
+func (c *Conn) queue(in *inbound) bool {
 	select {
 	case c.in <- in:
 		return true

@@ -82,7 +82,7 @@ func (c *Conn) route(e *stanza.Elem) bool {
 	if w != nil && c.mayAnswer(w.to, e.Get("from")) {
 		delete(c.pending, id)
 		c.mu.Unlock()
-		if !c.o.Ordered || !c.queue(inbound{e: e, to: w}) {
+		if !c.o.Ordered || !c.queue(&inbound{e: e, to: w}) {
 			w.answer <- e
 		}
 		return true

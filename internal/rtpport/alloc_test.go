@@ -1,0 +1,149 @@
+package rtpport
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"jigasi/internal/audio"
+	"jigasi/internal/codec"
+	"jigasi/internal/media"
+	"jigasi/internal/rtpx"
+	"jigasi/internal/sdp"
+)
+
+// room gives sound or silence and takes all.
+type room struct{ silent bool }
+
+func (r *room) Pull(c *media.Chunk) {
+	for i := range c.PCM {
+		c.PCM[i] = int16(i * 50)
+	}
+	c.Level, c.Measured = 20, true
+	if r.silent {
+		clear(c.PCM)
+		c.Level = audio.Silent
+	}
+}
+
+func (*room) Push(*media.Chunk) {}
+
+// lone is a port that only this test drives: no goroutine, no clock.
+func lone(t *testing.T, codecName string, pt int, srtp bool) (p *Port, c *config, phone *net.UDPConn) {
+	t.Helper()
+	phone, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := NewPool(40000, 40999)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := pool.take(netip.MustParseAddr("127.0.0.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pair.close(); _ = phone.Close() })
+	p = &Port{pair: pair, ssrc: 1, name: "x"}
+	r := sdp.Result{
+		Remote: netip.MustParseAddrPort(phone.LocalAddr().String()), RecvPT: pt, DTMF: -1, CN: -1, Ptime: 20, Send: true, Recv: true,
+		Codec: sdp.Codecs(codecName)[0],
+	}
+	if srtp {
+		key := make([]byte, 30)
+		r.SRTP = &sdp.Keys{Suite: "AES_CM_128_HMAC_SHA1_80", Local: key, Peer: key}
+	}
+	if err := p.Start(r); err != nil {
+		t.Fatal(err)
+	}
+	p.report = time.Now().Add(time.Hour) // a report each 5 s may allocate
+	return p, p.cfg.Load(), phone
+}
+
+func TestNothingAllocates(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		pt   int
+		srtp bool
+	}{{"PCMU", 0, false}, {"PCMA", 8, false}, {"G722", 9, false}, {"opus", 96, false}, {"PCMU", 0, true}} {
+		name := tt.name
+		if tt.srtp {
+			name += " SRTP"
+		}
+		t.Run(name, func(t *testing.T) {
+			p, c, _ := lone(t, tt.name, tt.pt, tt.srtp)
+			above := &room{}
+			p.Connect(above)
+			payload := make([]byte, 160)
+			if c.opus {
+				enc, err := codec.NewOpusEncoder(codec.OpusOptions{Rate: media.Wide})
+				if err != nil {
+					t.Fatal(err)
+				}
+				n, _ := enc.Encode(payload, make([]int16, media.Wide/50))
+				payload = payload[:n]
+			}
+			h := rtpx.Header{SSRC: 7, PT: uint8(tt.pt)}
+			packet, now := make([]byte, 0, 300), time.Now()
+			if n := testing.AllocsPerRun(100, func() {
+				h.Seq, h.Timestamp, now = h.Seq+1, h.Timestamp+160, now.Add(20*time.Millisecond)
+				b := append(h.Append(packet[:0], 0), payload...)
+				if c.srtp != nil {
+					b, _ = c.srtp.out.EncryptRTP(p.out.cipher[:0], b, &p.out.head)
+				}
+				p.take(b, c.Remote, now)
+			}); n != 0 {
+				t.Errorf("%v allocations per packet received", n)
+			}
+			if got := p.Stats().Received; got < 100 {
+				t.Errorf("%d packets were taken, want 101", got)
+			}
+			for _, above.silent = range []bool{false, true} {
+				if n := testing.AllocsPerRun(100, p.tick); n != 0 {
+					t.Errorf("%v allocations per tick, silent %v", n, above.silent)
+				}
+			}
+			if got := p.Stats().Sent; got < 200 {
+				t.Errorf("%d packets were sent, want 202", got)
+			}
+		})
+	}
+}
+
+// TestSilenceIsSentAsItWas: silence is not filtered and encoded anew, and sounds the same; what
+// follows it is heard at once.
+func TestSilenceIsSentAsItWas(t *testing.T) {
+	p, _, phone := lone(t, "PCMU", 0, false)
+	above := &room{}
+	p.Connect(above)
+	_ = phone.SetReadDeadline(time.Now().Add(10 * time.Second))
+	seq, buf, pcm := uint16(0), make([]byte, 500), make([]int16, 160)
+	var heard []uint8
+	for tick := range 12 {
+		above.silent = tick >= 2 && tick < 9
+		p.tick()
+		n, err := phone.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var h rtpx.Header
+		payload, err := h.Parse(buf[:n], 0)
+		if err != nil || len(payload) != 160 {
+			t.Fatalf("tick %d: %d bytes, %v", tick, len(payload), err)
+		}
+		if tick > 0 && h.Seq != seq+1 {
+			t.Errorf("tick %d: number %d after %d", tick, h.Seq, seq)
+		}
+		seq = h.Seq
+		if _, err := codec.NewPCMU().Decode(pcm, payload); err != nil {
+			t.Fatal(err)
+		}
+		heard = append(heard, audio.Level(pcm))
+	}
+	for tick, level := range heard {
+		if silent := tick >= 3 && tick < 9; silent != (level == audio.Silent) {
+			t.Errorf("tick %d is at -%d dBov", tick, level)
+		}
+	}
+}
