@@ -224,10 +224,32 @@ func (s *session) call(ctx context.Context, o options) report {
 	if err := s.talk(ctx, o); err != nil {
 		r.Reasons = []string{err.Error()}
 	} else {
-		r = s.judge()
+		r = s.judgeAgain(ctx)
 	}
 	s.hangup(ctx)
 	r.Codec, r.Timeline, r.End = p.Codec(), s.line.all(), s.line.cause()
+	return r
+}
+
+// judgeAgain judges by the last second, and by up to five more where that was not right: a machine that
+// is busy with something else for a moment leaves a gap, a gateway that is wrong stays so.
+func (s *session) judgeAgain(ctx context.Context) report {
+	r := s.judge()
+	tick := time.NewTicker(shortest / 2)
+	defer tick.Stop()
+	for range 5 {
+		if r.Good {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return r
+		case <-s.phone.Over():
+			return r
+		case <-tick.C:
+		}
+		r = s.judge()
+	}
 	return r
 }
 
