@@ -20,9 +20,7 @@ put 0644 "$top/docs/jigasi.yaml" /usr/share/jigasi/jigasi.yaml.sample
 put 0644 "$here/debian/config" /etc/jitsi/jigasi/config
 put 0644 "$here/debian/logrotate" /etc/logrotate.d/jigasi
 put 0644 "$here/jigasi.service" /lib/systemd/system/jigasi.service
-for f in README.md CHANGELOG.md docs/operations.md docs/legacy.md docs/troubleshooting.md; do
-	put 0644 "$top/$f" "/usr/share/doc/jigasi/$(basename "$f")"
-done
+for f in "$top/README.md" "$top/CHANGELOG.md" "$top"/docs/*.md; do put 0644 "$f" "/usr/share/doc/jigasi/$(basename "$f")"; done
 put 0644 "$notices" /usr/share/doc/jigasi/copyright
 
 install -d "$root/DEBIAN"
