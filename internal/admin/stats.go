@@ -5,7 +5,7 @@ package admin
 type Stats struct {
 	Conferences     int     // calls in a room
 	Participants    int     // people in those rooms
-	ConferenceSizes [22]int // rooms by occupants less one; the last is 21 and more
+	ConferenceSizes [22]int // rooms by their people, the focus not counted; the last is 21 and more
 	StressLevel     float64 // 0 idle, 1 full
 	Draining        bool    // no new calls
 

@@ -92,7 +92,7 @@ func orUnknown(err error) error {
 func (a *App) adminStats() admin.Stats {
 	s := a.exchange.Stats()
 	return admin.Stats{
-		Conferences: s.Conferences, Participants: s.Participants, StressLevel: a.stress(s), Draining: s.Draining,
+		Conferences: s.Conferences, Participants: s.Participants, ConferenceSizes: s.Sizes, StressLevel: a.stress(s), Draining: s.Draining,
 		ConferencesCompleted: a.totals.calls.Load(), ParticipantsTotal: a.totals.people.Load(), ConferenceSeconds: a.totals.seconds.Load(),
 		CallsWithDroppedMedia: a.totals.noMedia.Load(), DroppedMedia: a.totals.noMedia.Load(),
 		CallsWithConnectionFailed: a.totals.byCause[cause.Unavailable].Load(),

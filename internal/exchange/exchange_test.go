@@ -86,7 +86,7 @@ func TestIncomingCallIsRecorded(t *testing.T) {
 		b.x.Incoming(b.caller("alpha", nil))
 		p, s := <-b.phones, <-b.seats
 		b.up(s, p)
-		if got := b.x.Stats(); got.Calls != 1 || got.Conferences != 1 || got.Participants != 3 || got.Incoming != 1 {
+		if got := b.x.Stats(); got.Calls != 1 || got.Conferences != 1 || got.Participants != 3 || got.Sizes[3] != 1 || got.Incoming != 1 {
 			t.Errorf("stats %+v", got)
 		}
 		if all := b.x.Calls(); len(all) != 1 || all[0].State != call.Active || all[0].Peer != "+xxxxxxx456" {

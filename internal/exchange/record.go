@@ -87,9 +87,10 @@ func (x *Exchange) HangupOccupant(at stanza.JID, why cause.Cause) bool {
 
 // Stats is the exchange in numbers. The last five only grow.
 type Stats struct {
-	Calls        int // of any state
-	Conferences  int // calls whose room has been entered
-	Participants int // people in those rooms, each room's own phone included, the focus not
+	Calls        int     // of any state
+	Conferences  int     // calls whose room has been entered
+	Participants int     // people in those rooms, each room's own phone included, the focus not
+	Sizes        [22]int // rooms by their people; the last is 21 and more
 	Draining     bool
 
 	Incoming, Outgoing, Refused, Failed, Ended int64
@@ -111,7 +112,9 @@ func (x *Exchange) Stats() Stats {
 		select {
 		case <-e.seat.Joined():
 			s.Conferences++
-			s.Participants += e.seat.Members() + 1
+			people := e.seat.Members() + 1
+			s.Participants += people
+			s.Sizes[min(people, len(s.Sizes)-1)]++
 		default:
 		}
 	}
