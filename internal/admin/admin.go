@@ -46,6 +46,8 @@ type Options struct {
 	Stats func() Stats
 	// Sessions are the running calls, for /debug.
 	Sessions func() []Session
+	// Calls are shown and ended under /calls; nil means not.
+	Calls Calls
 	// Shutdown begins a graceful shutdown and returns at once; nil means that it is
 	// not allowed over HTTP.
 	Shutdown func()
@@ -192,6 +194,9 @@ func (s *Server) Handler() http.Handler {
 			return
 		}
 		h, ok := routes[r.URL.Path]
+		if r.URL.Path == "/calls" || strings.HasPrefix(r.URL.Path, "/calls/") {
+			h, ok = s.calls, true
+		}
 		if !ok {
 			w.WriteHeader(http.StatusNotFound)
 			return

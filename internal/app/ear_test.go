@@ -15,6 +15,19 @@ type ear struct {
 	heard []int16
 	up    audio.Doubler
 	down  audio.Third
+	said  string // keys that came
+}
+
+func (e *ear) pressed(key rune, _ int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.said += string(key)
+}
+
+func (e *ear) keys() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.said
 }
 
 func (e *ear) Pull(c *media.Chunk) {

@@ -37,7 +37,7 @@ func (a *App) adminOptions() admin.Options {
 	cfg := a.cfg.Admin
 	o := admin.Options{
 		Host: cfg.Host, Port: cfg.Port, Token: cfg.Token, Version: a.opt.Version, Build: codec.OpusBuild(),
-		Checks: a.checks(), Stats: a.adminStats, Sessions: a.sessions, Breweries: breweryREST{a}, Metrics: []func() []admin.Sample{a.metrics}, Log: a.log,
+		Checks: a.checks(), Stats: a.adminStats, Sessions: a.sessions, Calls: callREST{a.exchange}, Breweries: breweryREST{a}, Metrics: []func() []admin.Sample{a.metrics}, Log: a.log,
 	}
 	if cfg.Shutdown && a.opt.OnRequest != nil {
 		o.Shutdown = a.opt.OnRequest

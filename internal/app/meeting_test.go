@@ -116,7 +116,7 @@ func (m *meeting) tryCall(t *testing.T, room string, hz float64, codecs ...strin
 	c := &caller{ear: &ear{hz: hz}, over: make(chan struct{})}
 	var err error
 	loop := netip.MustParseAddr("127.0.0.1")
-	if c.port, err = rtpport.Open(rtpport.Options{Pool: m.pool, Clock: m.clock, LocalIP: loop}); err != nil {
+	if c.port, err = rtpport.Open(rtpport.Options{Pool: m.pool, Clock: m.clock, LocalIP: loop, OnKey: c.pressed}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.port.Close)

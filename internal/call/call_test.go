@@ -130,18 +130,18 @@ func TestLobbyIsAnsweredAtOnce(t *testing.T) {
 		ph, st := testleg.NewPhone(400), testleg.NewSeat(1000)
 		c := call.Start(t.Context(), ph, st, call.Options{})
 		ph.Script(leg.Ready)
-		st.Report(leg.Event{Phase: leg.Waiting, Why: cause.Cause{Code: cause.NoBridge}})
+		st.Tell(leg.Event{Phase: leg.Waiting, Why: cause.Cause{Code: cause.NoBridge}})
 		synctest.Wait()
 		if ph.Answered() != 0 {
 			t.Error("answered although there is only no bridge")
 		}
-		st.Report(leg.Event{Phase: leg.Waiting, Why: cause.Cause{Code: cause.LobbyWait}})
+		st.Tell(leg.Event{Phase: leg.Waiting, Why: cause.Cause{Code: cause.LobbyWait}})
 		synctest.Wait()
 		if ph.Answered() == 0 || c.State() != call.Waiting {
 			t.Errorf("answered %d times in %s", ph.Answered(), c.State())
 		}
 		ph.Script(leg.Up)
-		st.Report(leg.Event{Phase: leg.Over, Why: cause.Cause{Code: cause.LobbyDenied, Text: "denied"}})
+		st.Tell(leg.Event{Phase: leg.Over, Why: cause.Cause{Code: cause.LobbyDenied, Text: "denied"}})
 		synctest.Wait()
 		if c.State() != call.Farewell {
 			t.Errorf("state %s, want farewell", c.State())
@@ -166,52 +166,52 @@ func TestEnds(t *testing.T) {
 		lasts    time.Duration
 	}{
 		{"caller hangs up while joining", false, func(p *testleg.Phone, _ *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
-			p.Report(normal)
+			p.Tell(normal)
 		}, cause.Normal, 0},
 		{"busy is shown for five seconds", true, func(p *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
 			s.Script(leg.Ready, leg.Up)
 			synctest.Wait()
-			p.Report(busy)
+			p.Tell(busy)
 		}, cause.Busy, 5 * time.Second},
 		{"a room that goes while busy is shown cuts it short", true, func(p *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
 			s.Script(leg.Ready, leg.Up)
 			synctest.Wait()
-			p.Report(busy)
+			p.Tell(busy)
 			synctest.Wait()
-			s.Report(kicked)
+			s.Tell(kicked)
 		}, cause.Busy, 0},
 		{"kicked", false, func(p *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
 			s.Script(leg.Ready, leg.Up)
 			p.Script(leg.Up)
 			synctest.Wait()
-			s.Report(kicked)
+			s.Tell(kicked)
 		}, cause.Kicked, testleg.FarewellLasts},
 		{"kicked, and the phone does not hang up", false, func(p *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
 			p.Stubborn = true
 			s.Script(leg.Ready, leg.Up)
 			p.Script(leg.Up)
 			synctest.Wait()
-			s.Report(kicked)
+			s.Tell(kicked)
 		}, cause.Kicked, 30 * time.Second},
 		{"kicked while ringing", false, func(p *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
 			p.Script(leg.Ready)
 			synctest.Wait()
-			s.Report(kicked)
+			s.Tell(kicked)
 		}, cause.Kicked, 0},
 		{"full while ringing", false, func(p *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
 			p.Script(leg.Ready)
 			synctest.Wait()
-			s.Report(full)
+			s.Tell(full)
 		}, cause.Full, testleg.FarewellLasts},
 		{"full, dialled by us", true, func(p *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
-			s.Report(full)
+			s.Tell(full)
 		}, cause.Full, 0},
 		{"nobody answers for the meeting", false, func(*testleg.Phone, *testleg.Seat, *call.Call, context.CancelFunc) {}, cause.Timeout, 30 * time.Second},
 		{"a phone is not called into a meeting that everybody left", true, func(_ *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
-			s.Report(leg.Event{Phase: leg.Waiting, Why: cause.Cause{Code: cause.NoInvite, Text: "alone"}})
+			s.Tell(leg.Event{Phase: leg.Waiting, Why: cause.Cause{Code: cause.NoInvite, Text: "alone"}})
 		}, cause.NoInvite, 2 * time.Minute},
 		{"a phone is not called into a meeting without a bridge", true, func(_ *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
-			s.Report(leg.Event{Phase: leg.Waiting, Why: cause.Cause{Code: cause.NoBridge, Text: "no_bridge"}})
+			s.Tell(leg.Event{Phase: leg.Waiting, Why: cause.Cause{Code: cause.NoBridge, Text: "no_bridge"}})
 		}, cause.NoBridge, 2 * time.Minute},
 		{"no media", false, func(p *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
 			s.Script(leg.Ready)

@@ -64,6 +64,8 @@ type Place struct {
 	Outgoing bool
 	Headers  []Header // shown in the presence's initiator element
 	Log      *slog.Logger
+
+	story *xlog.Journal
 }
 
 // Options makes an exchange. Sit and Dial are required.
@@ -93,12 +95,14 @@ type Exchange struct {
 
 	mu    sync.Mutex
 	calls map[string]*entry
+	ended []Detail // the latest, the newest last
 	next  uint64
 	idle  sync.WaitGroup
 }
 
 type entry struct {
 	*call.Call
+	phone    leg.Phone
 	seat     Seat
 	place    Place
 	peer     string
@@ -141,7 +145,8 @@ func (x *Exchange) Incoming(in Caller) {
 	var phone leg.Phone
 	var e *entry
 	defer func() { x.unwind(id, phone, e) }()
-	place := Place{Target: target, Name: in.Name, Nick: NewNick(), Log: x.callLog(id, target.Room, in.ID)}
+	place := Place{Target: target, Name: in.Name, Nick: NewNick()}
+	place.Log, place.story = x.callLog(id, target.Room, in.ID)
 	if x.opt.UserAsNick {
 		place.Nick = NickFrom(in.User)
 	}
@@ -204,8 +209,8 @@ func (x *Exchange) Dial(ctx context.Context, r Request) (Dialled, error) {
 	place := Place{
 		Target: target, Name: r.To, Nick: NewNick(), Outgoing: true,
 		Headers: append([]Header{{"JigasiCallDirection", "out"}}, r.Headers...),
-		Log:     x.callLog(id, target.Room, ""),
 	}
+	place.Log, place.story = x.callLog(id, target.Room, "")
 	var phone leg.Phone
 	var e *entry
 	defer func() { x.unwind(id, phone, e) }()
@@ -266,7 +271,7 @@ func (x *Exchange) start(id string, phone leg.Phone, place Place, peer, sipID st
 	opt := x.opt.CallOptions
 	opt.ID, opt.Outgoing, opt.Log = id, outgoing, place.Log
 	opt.OnState = func(call.State) { x.changed() }
-	e := &entry{Call: call.Start(x.ctx, phone, seat, opt), seat: seat, place: place, peer: peer, sipID: sipID, outgoing: outgoing}
+	e := &entry{Call: call.Start(x.ctx, phone, seat, opt), phone: phone, seat: seat, place: place, peer: peer, sipID: sipID, outgoing: outgoing}
 	x.mu.Lock()
 	x.calls[id] = e
 	x.mu.Unlock()
@@ -286,10 +291,12 @@ func (x *Exchange) watch(e *entry) {
 	if e.Spent(call.Active) == 0 {
 		x.total.failed.Add(1)
 	}
-	r := record(e)
-	logEnd(e.place.Log, r)
+	d := detail(e)
+	logEnd(e.place.Log, d)
+	d.Story = e.place.story.Lines()
+	x.keep(d)
 	if x.opt.Ended != nil {
-		x.opt.Ended(r)
+		x.opt.Ended(d.Record)
 	}
 }
 
@@ -299,10 +306,11 @@ func (x *Exchange) changed() {
 	}
 }
 
-func (x *Exchange) callLog(id string, room stanza.JID, sipID string) *slog.Logger {
+func (x *Exchange) callLog(id string, room stanza.JID, sipID string) (*slog.Logger, *xlog.Journal) {
 	log := x.opt.Log.With(xlog.Call, id, xlog.Room, room.Local)
 	if sipID != "" {
 		log = log.With(xlog.SIPCallID, sipID)
 	}
-	return log
+	story := &xlog.Journal{}
+	return story.Logger(log), story
 }

@@ -93,7 +93,7 @@ func TestIncomingCallIsRecorded(t *testing.T) {
 			t.Errorf("calls %+v", all)
 		}
 		time.Sleep(time.Minute)
-		p.Report(leg.Event{Phase: leg.Over, Why: cause.Cause{Code: cause.Normal}})
+		p.Tell(leg.Event{Phase: leg.Over, Why: cause.Cause{Code: cause.Normal}})
 		r := <-b.records
 		if r.Cause.Code != cause.Normal || r.Talking < time.Minute || r.Room.Local != "alpha" {
 			t.Errorf("record %+v", r)

@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"context"
-	"log/slog"
 	"sort"
 	"time"
 
@@ -35,13 +34,6 @@ func record(e *entry) Record {
 	}
 }
 
-// logEnd writes the one line that tells the end of a call.
-func logEnd(log *slog.Logger, r Record) {
-	ms := func(d time.Duration) int64 { return d.Milliseconds() }
-	log.Info("call ended", xlog.Cause, r.Cause.Code.String(), "why", r.Cause.String(),
-		"lasted_ms", ms(r.Lasted), "joining_ms", ms(r.Joining), "talking_ms", ms(r.Talking))
-}
-
 // Calls are the calls that run now, oldest first.
 func (x *Exchange) Calls() []Record {
 	x.mu.Lock()
@@ -58,18 +50,6 @@ func (x *Exchange) Calls() []Record {
 	}
 	sort.Slice(all, func(i, j int) bool { return all[i].Began.Before(all[j].Began) })
 	return all
-}
-
-// Hangup ends the call of that id, and reports whether there was one.
-func (x *Exchange) Hangup(id string, why cause.Cause) bool {
-	x.mu.Lock()
-	e := x.calls[id]
-	x.mu.Unlock()
-	if e == nil {
-		return false
-	}
-	e.Hangup(why)
-	return true
 }
 
 // HangupOccupant ends the call that sits at an address in a room.

@@ -4,6 +4,8 @@ package leg
 
 import (
 	"context"
+	"log/slog"
+	"time"
 
 	"jigasi/internal/cause"
 	"jigasi/internal/media"
@@ -49,6 +51,9 @@ type Leg interface {
 	// Send tells the leg what the other side said. A leg ignores signals it has no use for.
 	Send(Signal)
 
+	// Report tells how the leg fares, also after its end: facts about its sound, and what was said on its wire.
+	Report() Report
+
 	// Hangup ends the leg and waits until it is over or ctx is done.
 	Hangup(ctx context.Context, why cause.Cause) error
 }
@@ -75,6 +80,19 @@ type Event struct {
 	Phase  Phase
 	Why    cause.Cause // with Over and Moving: why; with Waiting: for whom
 	Signal Signal      // non-nil: a signal; Phase is not changed
+}
+
+// A Report is how a leg fares.
+type Report struct {
+	Facts []slog.Attr
+	Said  []Said
+}
+
+// Said is one message of a leg's signalling, in its protocol's own words.
+type Said struct {
+	At   time.Time
+	Out  bool // by us
+	What string
 }
 
 // A Signal is something that one side says to the other besides audio.

@@ -54,7 +54,8 @@ type Leg struct {
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 	first   atomic.Bool
-	leaving atomic.Bool // Hangup was called
+	shown   atomic.Pointer[bridge.Conn] // the latest connection, for Report
+	leaving atomic.Bool                 // Hangup was called
 
 	// Owned by run.
 	phase    leg.Phase
@@ -147,15 +148,19 @@ func (l *Leg) Hangup(ctx context.Context, why cause.Cause) error {
 	}
 }
 
-// Stats are the counters of the meeting's side.
-type Stats struct {
-	Bridge bridge.Stats
-	Ear    room.Stats
-}
-
-// Stats gives the counters.
-func (l *Leg) Stats() Stats {
-	return Stats{Ear: l.ear.Stats(), Bridge: l.voice.bridge()}
+// Report implements leg.Leg.
+func (l *Leg) Report() leg.Report {
+	ear := l.ear.Stats()
+	r := leg.Report{Facts: []slog.Attr{
+		slog.Int("streams", ear.Streams), slog.Int64("packets", ear.Packets), slog.Int64("late", ear.Late), slog.Int64("lost", ear.Lost),
+		slog.Int64("sent", int64(l.voice.sender().Packets)),
+	}}
+	if c := l.shown.Load(); c != nil {
+		s := c.Stats()
+		r.Facts = append(r.Facts, slog.String("bridge", s.Remote.String()), slog.String("profile", s.Profile),
+			slog.Int64("received", s.Received), slog.Int64("skipped", s.Skipped), slog.Int64("bad", s.Bad), slog.Int64("unsent", s.Unsent))
+	}
+	return r
 }
 
 func (l *Leg) post(f func()) {
@@ -355,6 +360,7 @@ func (l *Leg) connected(conn *bridge.Conn, o *conference.Offer, err error) {
 		l.mediaLost(err)
 		return
 	}
+	l.shown.Store(conn)
 	l.voice.start(conn, o.Opus.ID)
 	if !l.opt.Outgoing {
 		l.session.SetStatus("Connected")

@@ -155,16 +155,6 @@ func (v *voice) encode(c *media.Chunk) int {
 	return n
 }
 
-// bridge is what has been counted on the way, nothing where there is none.
-func (v *voice) bridge() bridge.Stats {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.conn == nil {
-		return bridge.Stats{}
-	}
-	return v.conn.Stats()
-}
-
 // sender is what has been sent so far, for RTCP.
 func (v *voice) sender() *rtpx.Sender {
 	v.mu.Lock()

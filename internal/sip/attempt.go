@@ -103,7 +103,9 @@ func (d *Dialog) sendInvite(creds *credentials) {
 	}
 	a := &attempt{req: req, flow: d.flow, creds: creds}
 	d.out.attempts = append(d.out.attempts, a)
+	d.ladder.add(true, "INVITE")
 	a.tx = d.ua.layer.Send(req, d.flow, func(res *sip.Response) {
+		d.ladder.response(sip.INVITE, res)
 		handle := func() { d.responded(a, res) }
 		if res == nil || res.StatusCode >= 300 {
 			d.post(handle)
@@ -179,5 +181,6 @@ func (d *Dialog) sendCancel(a *attempt) {
 	req.AppendHeader(&callID)
 	req.AppendHeader(&sip.CSeqHeader{SeqNo: a.req.CSeq().SeqNo, MethodName: sip.CANCEL})
 	req.SetBody(nil)
+	d.ladder.add(true, "CANCEL")
 	d.ua.layer.Send(req, a.flow, func(*sip.Response) {})
 }

@@ -24,6 +24,7 @@ type Dialog struct {
 	queue   *queue       // of the dialog's goroutine
 	first   *sip.Request // the INVITE that began it, as it came or was first meant; never changes
 	seen    atomic.Pointer[place]
+	ladder  ladder
 
 	// Owned by the dialog's goroutine.
 	state      dialogState

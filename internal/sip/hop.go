@@ -171,7 +171,9 @@ func (d *Dialog) sendTo(end remoteEnd, method sip.RequestMethod, prepare func(*s
 
 // transmit runs the transaction of a request, and again with credentials where they are asked for.
 func (d *Dialog) transmit(req *sip.Request, f siptx.Flow, creds *credentials, on func(*sip.Request, *sip.Response)) *siptx.Client {
+	d.ladder.add(true, string(req.Method))
 	tx := d.ua.layer.Send(req, f, func(res *sip.Response) {
+		d.ladder.response(req.Method, res)
 		final := res == nil || res.StatusCode >= 300
 		handle := func() {
 			if res != nil && d.state != over && creds.accept(res) {

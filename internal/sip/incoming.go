@@ -86,6 +86,7 @@ func (u *UA) incoming(d *Dialog) {
 // without Contact is of RFC 2543 and reached where From says.
 func (d *Dialog) accept(req *sip.Request, tx *siptx.Server) {
 	d.in.tx = tx
+	d.ladder.request(req, tx)
 	d.account = d.ua.accountOf(req, tx.Flow())
 	d.localTag = tx.Tag
 	d.local = siptx.WithTag(req, tx.Tag).To().Value()
@@ -104,6 +105,7 @@ func (d *Dialog) callerGone() {
 	if d.state != early {
 		return // CANCEL crossed our 2xx: it has no effect (RFC 3261, 9.2)
 	}
+	d.ladder.add(false, "CANCEL")
 	d.in.tx.Status(487)
 	d.end(cause.Cause{Code: cause.Cancelled})
 }
@@ -202,6 +204,7 @@ func (d *Dialog) acknowledged() {
 
 // acked is the ACK to a 2xx of ours.
 func (d *Dialog) acked(req *sip.Request) {
+	d.ladder.request(req, nil)
 	if d.in.ok == nil || req.CSeq().SeqNo != d.in.ok.CSeq().SeqNo || siptx.Param(req.From().Params, "tag") != d.peer.tag {
 		return
 	}
@@ -260,6 +263,7 @@ func (d *Dialog) refuse(why cause.Cause) {
 
 // request is a request of the peer inside the dialog.
 func (d *Dialog) request(req *sip.Request, tx *siptx.Server) {
+	d.ladder.request(req, tx)
 	seq := req.CSeq().SeqNo
 	switch tag := siptx.Param(req.From().Params, "tag"); {
 	case d.peer.tag != "" && tag != d.peer.tag:

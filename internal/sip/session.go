@@ -220,6 +220,7 @@ func (d *Dialog) ackOK(invite *sip.Request, res *sip.Response, end remoteEnd) {
 				}
 			}
 		}
+		d.ladder.add(true, "ACK")
 		_ = f.Send([]byte(ack.String())) // the 2xx comes again if this is lost
 	})
 }

@@ -68,6 +68,7 @@ func (l *Leg) answerNow() {
 			return
 		}
 		l.dialog = d
+		l.shown.Store(d)
 		l.tell(leg.Event{Signal: leg.Status{Text: "Connecting"}})
 	case l.dialog == nil:
 	case l.agreed:

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"jigasi/internal/cause"
@@ -56,6 +57,7 @@ type Leg struct {
 
 	// Owned by run.
 	dialog  *sip.Dialog
+	shown   atomic.Pointer[sip.Dialog]  // the same, for Report
 	dial    func() (*sip.Dialog, error) // outgoing: places the call
 	phase   leg.Phase
 	local   sdp.Local
@@ -116,6 +118,7 @@ func Accept(d *sip.Dialog, o Options) (*Leg, error) {
 		return nil, err
 	}
 	l.dialog = d
+	l.shown.Store(d)
 	if o.Sounds != nil {
 		l.player = prompt.NewPlayer(o.Sounds, prompt.Match(d.Header("Accept-Language"), o.Language))
 	}
@@ -199,9 +202,6 @@ func (l *Leg) Hangup(ctx context.Context, why cause.Cause) error {
 		return ctx.Err()
 	}
 }
-
-// Stats are the counters of the phone's sound.
-func (l *Leg) Stats() rtpport.Stats { return l.port.Stats() }
 
 // post has f run on the leg's goroutine. What does not fit is lost, which only
 // a peer that floods keys can bring about.

@@ -28,6 +28,7 @@ type Server struct {
 	gone      bool
 	cancelled bool
 	onCancel  func()
+	onRespond func(status int)
 	interval  time.Duration
 	resend    *time.Timer
 	expire    *time.Timer
@@ -86,6 +87,15 @@ func (tx *Server) cancel() {
 	}
 }
 
+// OnRespond has f told the status of each response, but not of one sent again. f must not block.
+func (tx *Server) OnRespond(f func(status int)) {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	if tx.final == 0 {
+		tx.onRespond = f
+	}
+}
+
 // Respond sends a response and keeps it for retransmissions. After a final
 // response it does nothing.
 func (tx *Server) Respond(res *sip.Response) {
@@ -94,13 +104,16 @@ func (tx *Server) Respond(res *sip.Response) {
 	if tx.final != 0 || tx.gone {
 		return
 	}
+	if tx.onRespond != nil {
+		tx.onRespond(res.StatusCode)
+	}
 	tx.last = []byte(res.String())
 	_ = tx.flow.Send(tx.last) // the peer asks again if this is lost
 	if res.StatusCode < 200 {
 		return
 	}
 	tx.final = res.StatusCode
-	tx.req, tx.onCancel = nil, nil
+	tx.req, tx.onCancel, tx.onRespond = nil, nil, nil
 	tx.layer.mu.Lock()
 	tx.layer.pending--
 	tx.layer.mu.Unlock()

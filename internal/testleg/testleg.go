@@ -48,15 +48,18 @@ func (b *base) Send(s leg.Signal) {
 	b.signals = append(b.signals, s)
 }
 
-// Script has the leg report phases.
+// Report implements leg.Leg.
+func (b *base) Report() leg.Report { return leg.Report{} }
+
+// Script has the leg tell phases.
 func (b *base) Script(phases ...leg.Phase) {
 	for _, p := range phases {
-		b.Report(leg.Event{Phase: p})
+		b.Tell(leg.Event{Phase: p})
 	}
 }
 
-// Report has the leg tell the call e; Over ends it.
-func (b *base) Report(e leg.Event) {
+// Tell has the leg tell the call e; Over ends it.
+func (b *base) Tell(e leg.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.over {
@@ -105,12 +108,12 @@ func (b *base) hangup(why cause.Cause) {
 	}
 	b.why = why
 	b.mu.Unlock()
-	b.Report(leg.Event{Phase: leg.Over, Why: why})
+	b.Tell(leg.Event{Phase: leg.Over, Why: why})
 }
 
 // Press has the leg's person press a key.
 func (b *base) Press(key rune) {
-	b.Report(leg.Event{Signal: leg.Digit{Key: key, Duration: 200}})
+	b.Tell(leg.Event{Signal: leg.Digit{Key: key, Duration: 200}})
 }
 
 func (b *base) pull(c *media.Chunk) {

@@ -1,0 +1,24 @@
+package sipleg
+
+import (
+	"log/slog"
+
+	"jigasi/internal/leg"
+)
+
+// Report implements leg.Leg.
+func (l *Leg) Report() leg.Report {
+	s := l.port.Stats()
+	r := leg.Report{Facts: []slog.Attr{
+		slog.String("codec", s.Codec), slog.Bool("srtp", s.Secure), slog.String("remote", s.Remote.String()),
+		slog.Int64("received", s.Received), slog.Int64("sent", s.Sent), slog.Int("lost", s.Lost), slog.Float64("jitter_ms", s.JitterMS),
+		slog.Float64("peer_loss", s.PeerLoss), slog.Int("level_in", int(s.LevelIn)), slog.Int("level_out", int(s.LevelOut)),
+		slog.Int64("bad", s.Bad), slog.Int64("foreign", s.Foreign), slog.Int64("dropped", s.Dropped),
+	}}
+	if d := l.shown.Load(); d != nil {
+		for _, m := range d.Ladder() {
+			r.Said = append(r.Said, leg.Said{At: m.At, Out: m.Out, What: m.What})
+		}
+	}
+	return r
+}
