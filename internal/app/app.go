@@ -77,7 +77,7 @@ func New(cfg *config.Config, o Options) (*App, error) {
 		}
 	}
 	a.exchange = exchange.New(exchange.Options{
-		Rules: rules(cfg), MaxCalls: cfg.Limits.Calls, JoinLimit: cfg.Meeting.JoinTimeout, UserAsNick: cfg.Meeting.NickFromUser,
+		Rules: rules(cfg), ByAccount: accountRules(cfg), MaxCalls: cfg.Limits.Calls, JoinLimit: cfg.Meeting.JoinTimeout, UserAsNick: cfg.Meeting.NickFromUser,
 		CallOptions: call.Options{RingLimit: cfg.Limits.Ring + ringSlack, AnswerAfter: never(cfg.Meeting.AloneAnswer), TellFull: cfg.Sounds.TellFull && cfg.Sounds.Enabled},
 		Sit:         a.sit, Dial: a.dial, Changed: a.breweries.Changed, Ended: a.totals.ended, Log: a.log,
 	})

@@ -87,6 +87,10 @@ func (a *App) callLogin(p exchange.Place) xmpp.Options {
 	if o.Domain == "" {
 		o.Domain = p.Domain
 	}
+	if p.Anonymous {
+		o.User, o.Password, o.Anonymous = "", "", true
+		o.Domain = cmp.Or(a.cfg.XMPP.Domain, p.Domain)
+	}
 	if p.BOSH != "" {
 		o.URL, o.Transport = p.BOSH, urlTransport(p.BOSH)
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -15,33 +16,53 @@ import (
 	"jigasi/internal/sip"
 )
 
-// rules say how a room name becomes an address.
+// rules say how a room name becomes an address, for calls by no account in particular: they may use the
+// header names of any account.
 func rules(cfg *config.Config) exchange.Rules {
-	h := exchange.DefaultHeaders()
-	for _, acc := range cfg.SIP.Accounts {
-		first := func(list *[]string, name string) {
-			if name != "" {
-				*list = append([]string{name}, *list...)
-			}
-		}
-		first(&h.Room, acc.Headers.Room)
-		first(&h.Password, acc.Headers.Password)
-		first(&h.DomainBase, acc.Headers.Domain)
-		first(&h.Tenant, acc.Headers.Tenant)
-		first(&h.Token, acc.Headers.Token)
-		first(&h.UserID, acc.Headers.UserID)
-		first(&h.Visitor, acc.Headers.Visitor)
-	}
-	domain := cfg.Meeting.Domain
-	for _, acc := range cfg.SIP.Accounts {
-		if domain == "" {
-			domain = acc.Domain
-		}
-	}
-	return exchange.Rules{
-		Headers: h, DefaultRoom: cfg.Meeting.DefaultRoom, MUCService: cfg.Meeting.MUC, DomainBase: domain,
+	r := exchange.Rules{
+		Headers: exchange.DefaultHeaders(), DefaultRoom: cfg.Meeting.DefaultRoom, MUCService: cfg.Meeting.MUC, DomainBase: cfg.Meeting.Domain,
 		MUCPrefixes: cfg.Meeting.MUCPrefixes, BOSHPattern: cfg.XMPP.URL, BOSHHosts: cfg.Meeting.URLHosts,
 	}
+	for _, acc := range cfg.SIP.Accounts {
+		rename(&r.Headers, acc.Headers)
+		r.DomainBase = cmp.Or(r.DomainBase, acc.Domain)
+	}
+	return r
+}
+
+// accountRules are those of the accounts.
+func accountRules(cfg *config.Config) map[string]exchange.Rules {
+	out := map[string]exchange.Rules{}
+	for _, acc := range cfg.SIP.Accounts {
+		r := rules(cfg)
+		r.Headers = exchange.DefaultHeaders()
+		rename(&r.Headers, acc.Headers)
+		if acc.Domain != "" && acc.Domain != cfg.Meeting.Domain {
+			r.DomainBase, r.MUCService = acc.Domain, "" // a room by its name alone is in that domain
+		}
+		if len(acc.MUCPrefixes) > 0 {
+			r.MUCPrefixes = acc.MUCPrefixes
+		}
+		r.Anonymous = acc.AnonymousOnly
+		out[acc.ID] = r
+	}
+	return out
+}
+
+// rename puts an account's header names before the usual ones.
+func rename(h *exchange.HeaderNames, names config.HeaderNames) {
+	first := func(list *[]string, name string) {
+		if name != "" {
+			*list = append([]string{name}, *list...)
+		}
+	}
+	first(&h.Room, names.Room)
+	first(&h.Password, names.Password)
+	first(&h.DomainBase, names.Domain)
+	first(&h.Tenant, names.Tenant)
+	first(&h.Token, names.Token)
+	first(&h.UserID, names.UserID)
+	first(&h.Visitor, names.Visitor)
 }
 
 func (a *App) sipOptions() (sip.Options, error) {

@@ -11,7 +11,7 @@ import (
 var later = []string{
 	"meeting.trusted_domains", "meeting.leave_empty",
 	"sip.dscp",
-	"sip.accounts[].muc_prefixes", "sip.accounts[].anonymous_only", "sip.accounts[].dtmf", "sip.accounts[].heartbeat", "sip.accounts[].answer_empty_info",
+	"sip.accounts[].dtmf", "sip.accounts[].answer_empty_info",
 	"media.srtp_suites", "media.ptime", "media.dscp", "media.digit_ms", "media.forward", "media.stun", "media.opus.fec",
 	"health.sip_uri",
 }

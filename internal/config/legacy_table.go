@@ -295,7 +295,7 @@ func Legacy() []byte {
 	} {
 		fmt.Fprintf(&b, "\n## %s\n\n| property | in jigasi.yaml | |\n|---|---|---|\n", t.title)
 		for _, r := range slices.Concat(t.rows...) {
-			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r.name, keyOrDash(r.to), cmp.Or(r.note, unit(r.how)))
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r.name, keyOrDash(r.to), remark(r))
 		}
 	}
 	b.WriteString(`
@@ -308,6 +308,18 @@ They are read when JIGASI_SIP_URI, JIGASI_XMPP_PASSWORD or JIGASI_BREWERY_MUC is
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", v.name, keyOrDash(v.to), v.note)
 	}
 	return []byte(b.String())
+}
+
+// remark is what is to say of a row: its note, its unit, and whether its key has an effect yet.
+func remark(r row) string {
+	text := cmp.Or(r.note, unit(r.how))
+	if r.to == "" || !slices.Contains(later, r.to) && !slices.Contains(later, "sip.accounts[]."+r.to) {
+		return text
+	}
+	if text != "" && !strings.HasPrefix(text, "later: ") {
+		return "later, " + text
+	}
+	return cmp.Or(text, "later: no effect yet")
 }
 
 func keyOrDash(to string) string {

@@ -71,10 +71,11 @@ type Place struct {
 // Options makes an exchange. Sit and Dial are required.
 type Options struct {
 	Rules       Rules
-	MaxCalls    int           // 0 means 1000
-	JoinLimit   time.Duration // how long a dial waits for the room; 0 means 10 s
-	UserAsNick  bool          // USE_SIP_USER_AS_XMPP_RESOURCE
-	CallOptions call.Options  // ID, Outgoing, OnState and Log are set per call
+	ByAccount   map[string]Rules // rules of incoming calls by SIP account, where an account has its own
+	MaxCalls    int              // 0 means 1000
+	JoinLimit   time.Duration    // how long a dial waits for the room; 0 means 10 s
+	UserAsNick  bool             // USE_SIP_USER_AS_XMPP_RESOURCE
+	CallOptions call.Options     // ID, Outgoing, OnState and Log are set per call
 
 	Sit  func(ctx context.Context, p Place) Seat
 	Dial func(ctx context.Context, r Request, p Place) (leg.Phone, error)
@@ -132,7 +133,11 @@ func New(opt Options) *Exchange {
 // Incoming takes a call in: it is routed and joined, or refused. It returns at once.
 func (x *Exchange) Incoming(in Caller) {
 	x.total.incoming.Add(1)
-	target, err := x.opt.Rules.Route(in.Header)
+	rules, own := x.opt.ByAccount[in.Account]
+	if !own {
+		rules = x.opt.Rules
+	}
+	target, err := rules.Route(in.Header)
 	if err != nil {
 		x.refuse(in, cause.Of(err))
 		return

@@ -133,6 +133,32 @@ func TestRefusals(t *testing.T) {
 	})
 }
 
+// TestAccountsHaveRules: a call by an account goes where that account's calls go.
+func TestAccountsHaveRules(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		other := exchange.Rules{Headers: exchange.DefaultHeaders(), DomainBase: "other.example.org", MUCPrefixes: []string{"rooms"}, Anonymous: true}
+		b := newBench(exchange.Options{ByAccount: map[string]exchange.Rules{"other": other}})
+		for _, c := range []struct {
+			account, room, domain string
+			anonymous             bool
+		}{
+			{"", "alpha@conference.meet.example.com", "meet.example.com", false},
+			{"first", "alpha@conference.meet.example.com", "meet.example.com", false},
+			{"other", "alpha@rooms.other.example.org", "other.example.org", true},
+		} {
+			in := b.caller("alpha", make(chan cause.Cause, 1))
+			in.Account = c.account
+			b.x.Incoming(in)
+			if p := (<-b.seats).place; p.Room.String() != c.room || p.Domain != c.domain || p.Anonymous != c.anonymous {
+				t.Errorf("%q: %+v", c.account, p.Target)
+			}
+		}
+		if err := b.x.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestDialAnswersWhenTheRoomIsEntered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(exchange.Options{})

@@ -18,16 +18,16 @@ type HeaderNames struct {
 	Room, Password, DomainBase, Tenant, Token, UserID, Visitor []string
 }
 
-// DefaultHeaders are Jigasi's own names and those of its container image.
+// DefaultHeaders are Jigasi's own names and those of its container image and of its largest operator.
 func DefaultHeaders() HeaderNames {
 	return HeaderNames{
 		Room:       []string{"Jitsi-Conference-Room", "X-Room-Name"},
-		Password:   []string{"Jitsi-Conference-Room-Pass"},
+		Password:   []string{"Jitsi-Conference-Room-Pass", "X-Room-Pass"},
 		DomainBase: []string{"Jitsi-Conference-Domain-Base", "X-Domain-Base"},
-		Tenant:     []string{"Jitsi-Conference-Domain-Tenant"},
-		Token:      []string{"Jitsi-Auth-Token"},
-		UserID:     []string{"Jitsi-User-ID-Token"},
-		Visitor:    []string{"Jitsi-Visitor"},
+		Tenant:     []string{"Jitsi-Conference-Domain-Tenant", "X-Domain-Tenant"},
+		Token:      []string{"Jitsi-Auth-Token", "X-Auth-Token"},
+		UserID:     []string{"Jitsi-User-ID-Token", "X-User-ID-Token"},
+		Visitor:    []string{"Jitsi-Visitor", "X-Visitor"},
 	}
 }
 
@@ -40,6 +40,7 @@ type Rules struct {
 	MUCPrefixes []string
 	BOSHPattern string            // https://{host}{subdomain}/http-bind?room={roomName}; "" means no HTTP
 	BOSHHosts   map[string]string // domain -> host that replaces {host}
+	Anonymous   bool              // calls log in anonymously, whatever the login of calls is
 }
 
 // A Target is the meeting a call is for.
@@ -52,6 +53,8 @@ type Target struct {
 	UserID   string // XMPP user that goes with Token
 	BOSH     string // URL to connect to; holds the token. Never log it.
 	Visitor  bool
+
+	Anonymous bool // log in anonymously
 }
 
 // Route finds the meeting of an incoming call from its headers: get gives the
@@ -76,7 +79,7 @@ func (r Rules) Route(get func(name string) string) (Target, error) {
 	}
 	t := Target{
 		Password: xlog.Secret(first(h.Password)), Token: xlog.Secret(first(h.Token)),
-		UserID: first(h.UserID), Tenant: first(h.Tenant), Visitor: strings.EqualFold(first(h.Visitor), "true"),
+		UserID: first(h.UserID), Tenant: first(h.Tenant), Visitor: strings.EqualFold(first(h.Visitor), "true"), Anonymous: r.Anonymous,
 	}
 	domain := first(h.DomainBase)
 	if domain == "" {

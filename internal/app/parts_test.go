@@ -1,0 +1,70 @@
+package app
+
+import (
+	"log/slog"
+	"slices"
+	"testing"
+
+	"jigasi/internal/config"
+	"jigasi/internal/exchange"
+	"jigasi/internal/sdp"
+)
+
+// TestAccountSettings: an account's domain, prefixes, header names, login, codecs and encryption are for its calls alone.
+func TestAccountSettings(t *testing.T) {
+	cfg := config.Default()
+	cfg.Meeting.Domain, cfg.Meeting.MUC = "meet.example.com", "conference.meet.example.com"
+	cfg.XMPP.User, cfg.XMPP.Password = "sip@auth.meet.example.com", "secret"
+	cfg.SIP.Listen, cfg.Admin.Port = []string{"udp:127.0.0.1:0"}, 0
+	cfg.SIP.Accounts = []config.SIPAccount{
+		{ID: "plain", URI: "a@b.example"},
+		{
+			ID: "own", URI: "c@d.example", Domain: "other.example.org", MUCPrefixes: []string{"rooms"}, AnonymousOnly: true,
+			Headers: config.HeaderNames{Room: "X-Our-Room"}, Codecs: []string{"PCMA"}, SRTP: "required",
+		},
+	}
+	a, err := New(cfg, Options{Loopback: true, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	route := func(account, header string) exchange.Target {
+		r, ok := accountRules(cfg)[account]
+		if !ok {
+			r = rules(cfg)
+		}
+		got, err := r.Route(func(name string) string { return map[string]string{header: "alpha"}[name] })
+		if err != nil {
+			return exchange.Target{}
+		}
+		return got
+	}
+	for _, c := range []struct{ account, header, room, user string }{
+		{"", "Jitsi-Conference-Room", "alpha@conference.meet.example.com", "sip@auth.meet.example.com"},
+		{"", "X-Our-Room", "alpha@conference.meet.example.com", "sip@auth.meet.example.com"},
+		{"plain", "X-Room-Name", "alpha@conference.meet.example.com", "sip@auth.meet.example.com"},
+		{"plain", "X-Our-Room", "", ""},
+		{"own", "X-Our-Room", "alpha@rooms.other.example.org", ""},
+	} {
+		got := route(c.account, c.header)
+		if got.Room.Local == "" {
+			if c.room != "" {
+				t.Errorf("%s %s: no room", c.account, c.header)
+			}
+			continue
+		}
+		login := a.callLogin(exchange.Place{Target: got})
+		if got.Room.String() != c.room || login.User != c.user || login.Anonymous != (c.user == "") {
+			t.Errorf("%s %s: %s as %q", c.account, c.header, got.Room, login.User)
+		}
+		if c.account == "own" && (login.Domain != "other.example.org" || login.Password != "") {
+			t.Errorf("%+v", login)
+		}
+	}
+	log := slog.New(slog.DiscardHandler)
+	if o := a.phoneOptions(a.account("own"), log); o.SRTP != sdp.Required || len(o.Codecs) != 1 || o.Codecs[0].Name != "PCMA" {
+		t.Errorf("%+v", o)
+	}
+	if o := a.phoneOptions(a.account("plain"), log); o.SRTP != sdp.Off || !slices.Equal(o.Codecs, sdp.Codecs(cfg.Media.Codecs...)) {
+		t.Errorf("%+v", o)
+	}
+}
