@@ -45,6 +45,7 @@ type Bot struct {
 	wg   sync.WaitGroup
 	ssrc uint32
 	hush atomic.Bool
+	keys chan byte // events to send
 
 	mu      sync.Mutex
 	media   *transport
@@ -78,7 +79,7 @@ func Join(o Options, w Wire) *Bot {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	b := &Bot{
-		opt: o, wire: w, in: make(chan *stanza.Elem, 1000), ssrc: rand.Uint32() | 1,
+		opt: o, wire: w, in: make(chan *stanza.Elem, 1000), ssrc: rand.Uint32() | 1, keys: make(chan byte, 8),
 		owners: map[uint32]string{}, ears: map[uint32]*ear{}, present: map[string]*stanza.Elem{},
 	}
 	b.ctx, b.stop = context.WithCancel(context.Background())
@@ -277,6 +278,9 @@ func (b *Bot) talk() {
 		case <-b.ctx.Done():
 			return
 		case <-tick.C:
+		}
+		if b.press(&h) {
+			continue
 		}
 		tone.Fill(pcm)
 		if b.hush.Load() {

@@ -70,14 +70,19 @@ func start(t *testing.T, change func(*config.Config)) *gateway {
 	return &gateway{l, a, cfg.SIP.Listen, a.SIPAddrs()[0].String()}
 }
 
-// target is the URI of a user at the gateway's listener of a transport.
-func (g *gateway) target(transport, user string) string {
+// host is the address of the gateway's listener of a transport.
+func (g *gateway) host(transport string) string {
 	for i, l := range g.listen {
 		if strings.HasPrefix(l, transport+":") {
-			return "sip:" + user + "@" + g.app.SIPAddrs()[i].String() + ";transport=" + transport
+			return g.app.SIPAddrs()[i].String()
 		}
 	}
 	return ""
+}
+
+// target is the URI of a user at the gateway's listener of a transport.
+func (g *gateway) target(transport, user string) string {
+	return "sip:" + user + "@" + g.host(transport) + ";transport=" + transport
 }
 
 // need fails the test when a program is missing.

@@ -18,7 +18,7 @@ type scene struct {
 	cseq   int
 	invite int // step of the last INVITE
 	vars   int
-	tag    string // of sipp where it is called, with its semicolon
+	tag    string // of sipp where it is called
 	called bool   // sipp waits for a call
 	room   string
 }
@@ -28,14 +28,37 @@ func newScene(room string) *scene { return &scene{room: room} }
 
 // newCalled begins one in which sipp is called.
 func newCalled() *scene {
-	return (&scene{called: true, tag: ";tag=one"}).recv(`request="INVITE" rrs="true"`)
+	return (&scene{called: true, tag: "one"}).kept(`request="INVITE" rrs="true"`)
 }
 
-// as has sipp answer under another tag: another fork of the call. "" is for requests inside a dialog.
-func (s *scene) as(tag string) *scene {
-	if s.tag = ""; tag != "" {
-		s.tag = ";tag=" + tag
+// kept takes a request and keeps its headers for responds.
+func (s *scene) kept(what string) *scene {
+	keep := func(header string) string {
+		return fmt.Sprintf(`<ereg regexp="[^ ].*" search_in="hdr" header="%s:" check_it="true" assign_to="%s"/>`, header, header)
 	}
+	return s.raw(`<recv %s><action>%s%s%s%s</action></recv>`, what, keep("Via"), keep("CSeq"), keep("From"), keep("To"))
+}
+
+// responds answers the request that was kept: the INVITE by which sipp was called, or another.
+func (s *scene) responds(status, sdp string, headers ...string) *scene {
+	to := "To: [$To]"
+	if s.tag != "" {
+		to += ";tag=" + s.tag
+	}
+	head := append([]string{"SIP/2.0 " + status, "Via: [$Via]", "From: [$From]", to, "Call-ID: [call_id]", "CSeq: [$CSeq]"}, headers...)
+	if !strings.Contains(strings.Join(headers, ""), "Contact:") {
+		head = append(head, "Contact: <sip:sipp@[local_ip]:[local_port];transport=[transport]>")
+	}
+	if sdp != "" {
+		head = append(head, "Content-Type: application/sdp")
+	}
+	head = append(head, "Content-Length: [len]")
+	return s.raw("<send><![CDATA[\n%s\n\n%s]]></send>", strings.Join(head, "\n"), sdp)
+}
+
+// as has sipp answer under another tag: another fork of the call. "" is for requests that have one.
+func (s *scene) as(tag string) *scene {
+	s.tag = tag
 	return s
 }
 
@@ -50,6 +73,9 @@ func description(more ...string) string {
 	return "v=0\no=sipp 1 1 IN IP[local_ip_type] [local_ip]\ns=-\nc=IN IP[media_ip_type] [media_ip]\nt=0 0\n" +
 		"m=audio [media_port] RTP/AVP 0 101\na=rtpmap:101 telephone-event/8000\n" + strings.Join(append(more, ""), "\n")
 }
+
+// replace is a description with one word in place of another.
+func replace(sdp, old, new string) string { return strings.Replace(sdp, old, new, 1) }
 
 // message is what differs between requests.
 type message struct {
@@ -172,7 +198,7 @@ func (s *scene) asked(method string, status string, more ...string) *scene {
 
 // reply answers the request that came last.
 func (s *scene) reply(status, sdp string, headers ...string) *scene {
-	head := append([]string{"SIP/2.0 " + status, "[last_Via:]", "[last_Record-Route:]", "[last_From:]", "[last_To:]" + s.tag, "[last_Call-ID:]", "[last_CSeq:]",
+	head := append([]string{"SIP/2.0 " + status, "[last_Via:]", "[last_Record-Route:]", "[last_From:]", "[last_To:]", "[last_Call-ID:]", "[last_CSeq:]",
 		"Contact: <sip:sipp@[local_ip]:[local_port];transport=[transport]>"}, headers...)
 	if sdp != "" {
 		head = append(head, "Content-Type: application/sdp")

@@ -84,7 +84,7 @@ func TestSippLongInvite(t *testing.T) {
 			g := start(t, nil)
 			g.Join("alpha", 620)
 			g.Join("alpha", 880)
-			g.sip = strings.TrimSuffix(strings.TrimPrefix(g.target(transport, "x"), "sip:x@"), ";transport="+transport)
+			g.sip = g.host(transport)
 			newScene("alpha").up(longHeaders()...).pause(300).bye().play(t, g, args...)
 			newScene("").send(message{method: "OPTIONS", outside: true}).status(200, "Allow: INVITE").play(t, g, append(args, "-m", "300", "-r", "100")...)
 			ended(t, g)
