@@ -36,28 +36,12 @@ func phones(t *testing.T, m *meeting, status int) (uri string, answered chan *ca
 			return
 		}
 		c := &caller{d: d, ear: &ear{hz: 440}}
-		loop := netip.MustParseAddr("127.0.0.1")
-		var err error
-		if c.port, err = rtpport.Open(rtpport.Options{Pool: m.pool, Clock: m.clock, LocalIP: loop}); err != nil {
+		answer, err := c.take(m)
+		if err != nil {
 			t.Error(err)
 			return
 		}
 		t.Cleanup(c.port.Close)
-		offer, err := sdp.Parse(d.SDP())
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		answer, r, err := sdp.Answer(offer, sdp.Local{Addr: netip.AddrPortFrom(loop, c.port.LocalPort()), Codecs: sdp.Codecs("PCMA")})
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		if err := c.port.Start(r); err != nil {
-			t.Error(err)
-			return
-		}
-		c.port.Connect(c.ear)
 		d.Answer(answer)
 		answered <- c
 		for range d.Events() { //nolint:revive // drained: the test looks at the sound
@@ -68,6 +52,25 @@ func phones(t *testing.T, m *meeting, status int) (uri string, answered chan *ca
 	}
 	t.Cleanup(func() { _ = ua.Close(t.Context()) })
 	return "sip:phone@" + ua.Local()[0].String(), answered, ua
+}
+
+// take answers the offer of the gateway and starts the sound.
+func (c *caller) take(m *meeting) ([]byte, error) {
+	loop := netip.MustParseAddr("127.0.0.1")
+	var err error
+	if c.port, err = rtpport.Open(rtpport.Options{Pool: m.pool, Clock: m.clock, LocalIP: loop}); err != nil {
+		return nil, err
+	}
+	offer, err := sdp.Parse(c.d.SDP())
+	if err != nil {
+		return nil, err
+	}
+	answer, r, err := sdp.Answer(offer, sdp.Local{Addr: netip.AddrPortFrom(loop, c.port.LocalPort()), Codecs: sdp.Codecs("PCMA")})
+	if err != nil {
+		return nil, err
+	}
+	c.port.Connect(c.ear)
+	return answer, c.port.Start(r)
 }
 
 func joined(m *meeting) func() bool {
@@ -125,6 +128,45 @@ func TestDialOutBusyIsShown(t *testing.T) {
 		return pr != nil && strings.Contains(pr.Kid("", "status").Text, "Busy")
 	})
 	eventually(t, 7*time.Second, "the call ends after that", func() bool { return len(m.app.Calls()) == 0 })
+}
+
+// TestDialOutEarlyMedia: what the other network plays before the answer is heard in the room, and the
+// room is not heard there before the answer.
+func TestDialOutEarlyMedia(t *testing.T) {
+	m := start(t, lab.Options{}, withBrewery)
+	pickUp, early := make(chan struct{}), make(chan *caller, 1)
+	ua := sip.New(sip.Options{Listen: []sip.Listener{{Network: "udp", Addr: "127.0.0.1:0"}}, Open: true, Incoming: func(d *sip.Dialog) {
+		c := &caller{d: d, ear: &ear{hz: 440}}
+		answer, err := c.take(m)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		d.Progress(answer)
+		early <- c
+		<-pickUp
+		d.Answer(answer)
+		for range d.Events() { //nolint:revive // drained: the test looks at the sound
+		}
+	}})
+	if err := ua.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ua.Close(t.Context()) })
+	b := m.Join("alpha", 620)
+	m.Join("alpha", 880)
+	eventually(t, 10*time.Second, "the focus sees the gateway", joined(m))
+	if res := m.Focus.Dial("alpha@"+m.XMPP.MUC(), "sip:x@"+ua.Local()[0].String()); res == nil || res.Get("type") != "result" {
+		t.Fatalf("dial: %v", res)
+	}
+	c := <-early
+	defer c.port.Close()
+	eventually(t, 10*time.Second, "the room hears early media", hears(b, 440))
+	if n := c.port.Stats().Received; n != 0 {
+		t.Errorf("the phone was sent %d packets before it answered", n)
+	}
+	close(pickUp)
+	eventually(t, 10*time.Second, "they hear each other", func() bool { return hears(b, 440)() && c.tone(620) > -26 })
 }
 
 // TestDialOutUnansweredIsShown: the room reads that nobody answered, as it reads that somebody is busy.

@@ -375,7 +375,7 @@ func (c *Call) do(l *life, a action) {
 		c.phone.Answer()
 	case answerSeat:
 		c.seat.Answer()
-	case connect:
+	case overhear, connect: // a phone is sent nothing before it is picked up: its leg sees to that
 		c.phone.Connect(c.seat.Audio())
 	case disconnect:
 		c.phone.Connect(nil)

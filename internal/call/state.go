@@ -49,6 +49,7 @@ type action uint8
 const (
 	answerPhone action = iota
 	answerSeat
+	overhear // the room hears what is played before a dialled phone is picked up
 	connect
 	disconnect
 	showCause
@@ -59,7 +60,7 @@ const (
 
 func (a action) String() string {
 	return [...]string{
-		"answer-phone", "answer-seat", "connect", "disconnect", "show-cause", "tell-phone", "hangup-both", "finish",
+		"answer-phone", "answer-seat", "overhear", "connect", "disconnect", "show-cause", "tell-phone", "hangup-both", "finish",
 	}[a]
 }
 
@@ -130,6 +131,8 @@ func alive(s State, v view) (State, []action) {
 			return Active, []action{connect}
 		case v.seat == leg.Ready:
 			return s, []action{answerSeat}
+		case s == Answering && v.seat == leg.Up && v.phone == leg.Ringing:
+			return s, []action{overhear}
 		}
 		return s, nil
 	case Active:

@@ -60,13 +60,13 @@ func firstDiff(want, got string) string {
 }
 
 // TestStateModel walks random lives: from every reachable state an end leads to
-// Ended, sound is connected only while both legs are up, and connect and
-// disconnect take turns.
+// Ended, sound is connected only while both legs are up, a ringing phone is heard only while the
+// seat is up, and connect and disconnect take turns.
 func TestStateModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var s State
 		var v view
-		connected := false
+		connected, overheard := false, false
 		apply := func() {
 			var acts []action
 			s, acts = next(s, v)
@@ -76,9 +76,14 @@ func TestStateModel(t *testing.T) {
 					if !v.bothUp() || connected {
 						t.Fatalf("connect in %s with %+v, connected=%v", s, v, connected)
 					}
-					connected = true
+					connected, overheard = true, false
+				case overhear:
+					if s != Answering || v.phone != leg.Ringing || v.seat != leg.Up {
+						t.Fatalf("the phone is heard early in %s with %+v", s, v)
+					}
+					overheard = true
 				case disconnect:
-					connected = false
+					connected, overheard = false, false
 				}
 			}
 		}
@@ -109,8 +114,8 @@ func TestStateModel(t *testing.T) {
 		v.seat = leg.Over
 		apply()
 		apply()
-		if s != Ended || connected {
-			t.Fatalf("the end leads to %s, connected=%v", s, connected)
+		if s != Ended || connected || overheard {
+			t.Fatalf("the end leads to %s, connected=%v, overheard=%v", s, connected, overheard)
 		}
 	})
 }

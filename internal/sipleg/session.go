@@ -39,11 +39,23 @@ func (l *Leg) acceptAnswer(raw []byte) error {
 	if err != nil {
 		return err
 	}
+	if err := l.start(r); err != nil {
+		return err
+	}
+	l.hold(r.Held)
+	return nil
+}
+
+// start begins the sound that was agreed on. A phone that was not picked up yet is heard and sent nothing, and may
+// be silent for as long as it rings.
+func (l *Leg) start(r sdp.Result) error {
+	l.result, l.agreed = r, true
+	if l.early {
+		r.Send, r.Held = false, true
+	}
 	if err := l.port.Start(r); err != nil {
 		return cause.Cause{Code: cause.NoCodec, Text: "the codec cannot be started", Err: err}
 	}
-	l.result, l.agreed = r, true
-	l.hold(r.Held)
 	return nil
 }
 
@@ -86,11 +98,9 @@ func (l *Leg) happened(e sip.Event) {
 	case sip.Progress:
 		l.progress(e)
 	case sip.Answered:
-		if e.SDP != nil || !l.agreed {
-			if err := l.acceptAnswer(e.SDP); err != nil {
-				l.leave(cause.Of(err))
-				return
-			}
+		if err := l.pickedUp(e.SDP); err != nil {
+			l.leave(cause.Of(err))
+			return
 		}
 		l.up()
 	case sip.Confirmed:
@@ -110,6 +120,19 @@ func (l *Leg) happened(e sip.Event) {
 	}
 }
 
+// pickedUp takes the answer of a dialled phone, which may have come with early media already.
+func (l *Leg) pickedUp(raw []byte) error {
+	early := l.early
+	l.early = false
+	switch {
+	case raw != nil || !l.agreed:
+		return l.acceptAnswer(raw)
+	case early:
+		return l.start(l.result)
+	}
+	return nil
+}
+
 func (l *Leg) up() {
 	if l.phase != leg.Up {
 		l.log.Info("phone connected", "codec", l.result.Codec.Name, "srtp", l.result.SRTP != nil, "remote", l.result.Remote.String())
@@ -123,6 +146,7 @@ func (l *Leg) up() {
 // progress is a provisional response: the room reads it, early media is heard.
 func (l *Leg) progress(e sip.Event) {
 	if e.SDP != nil && !l.agreed {
+		l.early = true
 		if err := l.acceptAnswer(e.SDP); err != nil {
 			l.log.Warn("early media cannot be played", "err", err)
 		}
@@ -132,6 +156,7 @@ func (l *Leg) progress(e sip.Event) {
 		l.enter(leg.Ringing)
 		l.tell(leg.Event{Signal: leg.Status{Text: "Ringing"}})
 	case 183:
+		l.enter(leg.Ringing)
 		l.tell(leg.Event{Signal: leg.Status{Text: "Connecting*"}})
 	}
 }

@@ -65,6 +65,7 @@ type Leg struct {
 	answer  []byte // what we answered last
 	agreed  bool
 	offered bool // our offer waits for its answer
+	early   bool // the answer came before the phone was picked up
 	held    bool
 	why     cause.Cause
 	ended   bool
