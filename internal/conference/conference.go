@@ -10,7 +10,9 @@ package conference
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"time"
@@ -108,6 +110,7 @@ type Event struct {
 // An Offer is a session-initiate or transport-replace of the focus.
 type Offer struct {
 	SID       string
+	Nick      string // our endpoint id now: it may have changed since Join
 	Transport jingle.Transport
 	Opus      jingle.Payload
 	EventPT   uint8 // telephone-event, 0 if not offered
@@ -244,6 +247,13 @@ func (s *Session) seat(at stanza.JID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.occupant = at
+}
+
+// rename takes another endpoint id, for a seat that somebody else has.
+func (s *Session) rename() {
+	s.opt.Nick = fmt.Sprintf("%08x", rand.Uint32())
+	s.presence.Source = s.opt.Nick + "-a0"
+	s.seat(s.opt.Room.With(s.opt.Nick))
 }
 
 // Members is how many others are in the room, the focus not counted.

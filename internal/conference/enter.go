@@ -252,6 +252,9 @@ func (s *Session) refused(e *stanza.Elem) {
 		return
 	}
 	why, again := refusedJoin(e)
+	if e.Kid("", "error").Kid("", "conflict") != nil {
+		s.rename()
+	}
 	lobby := meetxml.LobbyRoom(e)
 	switch {
 	case why.Code == cause.LobbyDenied && !lobby.IsZero():
@@ -288,7 +291,7 @@ func refusedJoin(e *stanza.Elem) (why cause.Cause, again bool) {
 		why = cause.Cause{Code: cause.Full, Text: "the meeting has as many participants as it may have"}
 	case has("forbidden"):
 		why = cause.Cause{Code: cause.Banned, Text: "the phone is banned from the meeting"}
-	case has("conflict"): // our own seat from before the connection was lost: it goes soon
+	case has("conflict"): // often ourselves, from before a connection was lost that the server still believes in
 		why, again = cause.Cause{Code: cause.Unavailable, Text: "another participant has our seat"}, true
 	case has("authentication-required"):
 		why.Text = "the room lets nobody in without a login: give the gateway an account or a token for it"

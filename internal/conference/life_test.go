@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"jigasi/internal/cause"
+	"jigasi/internal/stanza"
 	"jigasi/internal/xmpp"
 )
 
@@ -57,14 +58,23 @@ func TestConnectionComesBack(t *testing.T) {
 			s.talk("1", annas)
 			s.cut(errDown)
 			s.event(Suspended)
-			for range 3 {
-				s.next()
-				s.hears("conference")
-				s.hears("join")
-				s.refuses("cancel", "<conflict/>")
+			s.next()
+			s.hears("conference")
+			s.hears("join")
+			s.refuses("cancel", "<conflict/>")
+			s.next()
+			s.hears("conference")
+			at := stanza.ParseJID(s.hears("join").Get("to"))
+			if at.Resource == "0cb96be6" || len(at.Resource) != 8 || at.Bare().String() != room || !s.s.Occupant().Equal(at) {
+				t.Errorf("joins as %v, sits at %v", at, s.s.Occupant())
 			}
-			s.joins(anna)
-			s.talk("2", annas)
+			s.focusHere()
+			s.here("0cb96be6") // our ghost
+			s.say("<presence xmlns='jabber:client' from='" + at.String() + "'><x xmlns='http://jabber.org/protocol/muc#user'><item role='participant'/><status code='110'/></x></presence>")
+			s.event(Joined)
+			if o := s.talk("2", annas); o.Nick != at.Resource {
+				t.Errorf("offered to %q", o.Nick)
+			}
 		})
 	})
 	t.Run("lost while joining", func(t *testing.T) {

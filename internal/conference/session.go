@@ -98,7 +98,7 @@ func (s *Session) offered(m *jingle.Message, from string) {
 	}
 	s.forgetSession()
 	o := &Offer{
-		SID: m.SID, Transport: *m.Transport, LevelID: m.Exts[jingle.LevelURI], Relays: s.relays,
+		SID: m.SID, Nick: s.opt.Nick, Transport: *m.Transport, LevelID: m.Exts[jingle.LevelURI], Relays: s.relays,
 		replace: m.Action == jingle.TransportReplace, initiator: m.Initiator, from: from, bridge: m.BridgeSession, message: m,
 	}
 	for _, p := range m.Payloads {

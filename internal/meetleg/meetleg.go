@@ -65,6 +65,7 @@ type Leg struct {
 	late     []jingle.Candidate // of an offer that is not connected yet
 	why      cause.Cause
 	ended    bool
+	nick     string // our endpoint id, and the stream that goes with it
 	ssrc     uint32
 }
 
@@ -72,7 +73,7 @@ type Leg struct {
 func Join(o Options) *Leg {
 	l := &Leg{
 		opt: o, log: xlog.Or(o.Log), events: make(chan leg.Event, 64), asked: make(chan func(), 256),
-		quit: make(chan struct{}), joined: make(chan struct{}), ssrc: rand.Uint32() | 1,
+		quit: make(chan struct{}), joined: make(chan struct{}), nick: o.Conference.Nick, ssrc: rand.Uint32() | 1,
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.ear = o.Hub.Join(o.Conference.Room.String(), func(key rune, ms int) {
@@ -337,9 +338,12 @@ func (l *Leg) connect() {
 	}
 	conn.SetLevelID(o.LevelID)
 	l.conn = conn
-	nick := l.opt.Conference.Nick
+	if o.Nick != l.nick { // the old seat may still be there, with our stream in it
+		l.nick, l.ssrc = o.Nick, rand.Uint32()|1
+		l.voice.renew(l.ssrc)
+	}
 	l.session.Accept(o, conn.Local(), jingle.Source{
-		SSRC: l.ssrc, Name: nick + "-a0", MSID: fmt.Sprintf("%s-audio-0-1 %s-track-0", nick, nick),
+		SSRC: l.ssrc, Name: l.nick + "-a0", MSID: fmt.Sprintf("%s-audio-0-1 %s-track-0", l.nick, l.nick),
 	})
 	conn.AddCandidates(l.late)
 	l.wg.Go(func() {
@@ -404,7 +408,7 @@ func (l *Leg) report() {
 	for i := range in {
 		ptrs[i] = &in[i]
 	}
-	l.conn.Report(l.voice.sender(), ptrs, "jigasi-"+l.opt.Conference.Nick)
+	l.conn.Report(l.voice.sender(), ptrs, "jigasi-"+l.nick)
 }
 
 // port is the leg as the phone sees it.

@@ -49,9 +49,16 @@ type voice struct {
 
 func newVoice(o codec.OpusOptions, ssrc uint32, gate bool) *voice {
 	v := &voice{opt: o, base: rand.Uint32(), gate: gate}
-	v.h = rtpx.Header{SSRC: ssrc, Seq: uint16(rand.Uint32()), HasLevel: true}
-	v.stats = rtpx.Sender{SSRC: ssrc, Clock: media.Full}
+	v.renew(ssrc)
 	return v
+}
+
+// renew begins another stream.
+func (v *voice) renew(ssrc uint32) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.h = rtpx.Header{SSRC: ssrc, PT: v.h.PT, Seq: uint16(rand.Uint32()), HasLevel: true}
+	v.stats = rtpx.Sender{SSRC: ssrc, Clock: media.Full}
 }
 
 // start sends to conn from now on; the stream goes on where it was.

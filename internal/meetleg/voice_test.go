@@ -225,6 +225,25 @@ func TestTheStreamOutlivesTheBridge(t *testing.T) {
 	})
 }
 
+// TestAnotherSeatHasAnotherStream: the old one may still be known to the focus.
+func TestAnotherSeatHasAnotherStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{}
+		v := newVoice(codec.OpusOptions{}, 77, false)
+		v.start(w, 111)
+		c := said(media.Wide, 440)
+		speak(v, 10, c)
+		v.stop()
+		v.renew(78)
+		v.start(w, 111)
+		speak(v, 10, c)
+		h := w.packets[10].h
+		if s := v.sender(); h.SSRC != 78 || h.PT != 111 || !h.Marker || !h.HasLevel || s.SSRC != 78 || s.Packets != 10 {
+			t.Errorf("%+v, %+v", h, s)
+		}
+	})
+}
+
 // TestPushAllocatesNothing, for each way that sound goes.
 func TestPushAllocatesNothing(t *testing.T) {
 	opus := said(media.Full, 440)
