@@ -33,7 +33,7 @@ type transport struct {
 	heard  func(*rtp.Header, []byte)
 	dtlsIn *packetio.Buffer
 	conn   *ice.Conn
-	dtls   *dtls.Conn
+	dtls   atomic.Pointer[dtls.Conn] // set when the handshake begins
 	wg     sync.WaitGroup
 	ready  atomic.Bool
 	in     *srtp.Context
@@ -101,16 +101,17 @@ func (t *transport) connect(ctx context.Context, remote jingle.Transport) error 
 		return err
 	}
 	t.wg.Go(t.read)
-	t.dtls, err = dtls.ClientWithOptions(dtlsConn{t}, t.conn.RemoteAddr(), dtls.WithCertificates(t.cert), dtls.WithInsecureSkipVerify(true),
+	secure, err := dtls.ClientWithOptions(dtlsConn{t}, t.conn.RemoteAddr(), dtls.WithCertificates(t.cert), dtls.WithInsecureSkipVerify(true),
 		dtls.WithSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80))
 	if err != nil {
 		return err
 	}
-	if err := t.dtls.HandshakeContext(ctx); err != nil {
+	t.dtls.Store(secure)
+	if err := secure.HandshakeContext(ctx); err != nil {
 		return err
 	}
-	st, _ := t.dtls.ConnectionState()
-	p, _ := t.dtls.SelectedSRTPProtectionProfile()
+	st, _ := secure.ConnectionState()
+	p, _ := secure.SelectedSRTPProtectionProfile()
 	cfg := srtp.Config{Profile: srtp.ProtectionProfileAes128CmHmacSha1_80}
 	if p == dtls.SRTP_AEAD_AES_128_GCM {
 		cfg.Profile = srtp.ProtectionProfileAeadAes128Gcm
@@ -168,8 +169,8 @@ func (t *transport) send(h *rtp.Header, payload []byte) {
 
 func (t *transport) close() {
 	t.once.Do(func() {
-		if t.dtls != nil {
-			_ = t.dtls.Close()
+		if secure := t.dtls.Load(); secure != nil {
+			_ = secure.Close()
 		}
 		_ = t.dtlsIn.Close()
 		_ = t.agent.GracefulClose()

@@ -185,6 +185,8 @@ func (f *Focus) sources(r *room, o *member, action string, list []jingle.Source)
 	} else {
 		msg.Sources = list
 		e = msg.Elem()
+		e.Kid("", "content").Attr = nil // Jicofo names the content and says no more of it
+		e.Kid("", "content").Set("name", "audio")
 	}
 	f.request(r.jid.With(o.nick).String(), e, "set", nil)
 }

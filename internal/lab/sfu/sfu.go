@@ -74,7 +74,7 @@ type Endpoint struct {
 	local      jingle.Transport
 	dtlsIn     *packetio.Buffer
 	conn       *ice.Conn
-	dtls       *dtls.Conn
+	dtls       atomic.Pointer[dtls.Conn] // set when the handshake begins
 	cancel     context.CancelFunc
 	ctx        context.Context
 	wg         sync.WaitGroup
@@ -214,16 +214,18 @@ func (e *Endpoint) connect(remote jingle.Transport) error {
 		}
 		return errors.New("sfu: wrong fingerprint")
 	}
-	if e.dtls, err = dtls.ServerWithOptions(dtlsConn{e}, e.conn.RemoteAddr(), dtls.WithCertificates(e.b.cert), dtls.WithClientAuth(dtls.RequireAnyClientCert),
+	secure, err := dtls.ServerWithOptions(dtlsConn{e}, e.conn.RemoteAddr(), dtls.WithCertificates(e.b.cert), dtls.WithClientAuth(dtls.RequireAnyClientCert),
 		dtls.WithInsecureSkipVerify(true), dtls.WithVerifyPeerCertificate(verify),
-		dtls.WithSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80)); err != nil {
+		dtls.WithSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80))
+	if err != nil {
 		return err
 	}
-	if err := e.dtls.HandshakeContext(ctx); err != nil {
+	e.dtls.Store(secure)
+	if err := secure.HandshakeContext(ctx); err != nil {
 		return err
 	}
-	state, _ := e.dtls.ConnectionState()
-	p, _ := e.dtls.SelectedSRTPProtectionProfile()
+	state, _ := secure.ConnectionState()
+	p, _ := secure.SelectedSRTPProtectionProfile()
 	cfg := srtp.Config{Profile: srtp.ProtectionProfileAes128CmHmacSha1_80}
 	if p == dtls.SRTP_AEAD_AES_128_GCM {
 		cfg.Profile = srtp.ProtectionProfileAeadAes128Gcm
@@ -343,8 +345,8 @@ func (e *Endpoint) close(polite bool) {
 		}
 		e.b.mu.Unlock()
 		e.cancel()
-		if polite && e.dtls != nil {
-			_ = e.dtls.Close()
+		if secure := e.dtls.Load(); polite && secure != nil {
+			_ = secure.Close()
 		}
 		_ = e.dtlsIn.Close()
 		_ = e.agent.GracefulClose()
