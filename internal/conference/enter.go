@@ -100,7 +100,11 @@ func (s *Session) askDomain(ctx context.Context, link Link) <-chan known {
 		defer cancel()
 		var k known
 		if s.opt.Relays {
-			k.relays = meetxml.ParseRelays(query(meetxml.RelayRequest()))
+			res := query(meetxml.RelayRequest())
+			if res == nil {
+				res = query(meetxml.OldRelayRequest())
+			}
+			k.relays = meetxml.ParseRelays(res)
 		}
 		k.parts = meetxml.ParseComponents(query(meetxml.ComponentsRequest()))
 		out <- k

@@ -18,17 +18,26 @@ import (
 
 // TestEnter: the conference is asked for first, then the room is entered with all that the phone shows.
 func TestEnter(t *testing.T) {
+	t.Run("now", func(t *testing.T) { enter(t, "urn:xmpp:extdisco:2", 2) })
+	t.Run("old server", func(t *testing.T) { enter(t, "urn:xmpp:extdisco:1", 3) })
+}
+
+// enter plays a join on a server that tells its TURN servers under that namespace, after so many requests.
+func enter(t *testing.T, services string, requests int) {
 	set := func(o *Options) { o.Relays, o.Password = true, "s3cret" }
 	play(t, set, func(s *stage) {
 		s.answers(func(ctx context.Context, iq *stanza.Elem) (*stanza.Elem, error) {
-			if kind(iq) != "services" {
+			switch {
+			case kind(iq) != "services":
 				return ready(ctx, iq)
+			case iq.Kids[0].Name.Space != services:
+				return nil, &xmpp.Error{Type: "cancel", Condition: "service-unavailable"}
 			}
-			return stanza.Parse([]byte(`<iq type='result'><services xmlns='urn:xmpp:extdisco:2'><service type='turns' host='turn.meet.localhost' port='5349' transport='tcp' username='u' password='p'/></services></iq>`), stanza.Limits{})
+			return stanza.Parse([]byte(`<iq type='result'><services xmlns='`+services+`'><service type='turns' host='turn.meet.localhost' port='5349' transport='tcp' username='u' password='p'/></services></iq>`), stanza.Limits{})
 		})
 		s.next()
 		asked := map[string]*stanza.Elem{} // one beside the other
-		for range 2 {
+		for range requests {
 			e := s.hear()
 			asked[kind(e)] = e
 		}

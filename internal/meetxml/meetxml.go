@@ -23,6 +23,7 @@ const (
 	NSNick    = "http://jabber.org/protocol/nick"
 	nsRayo    = "urn:xmpp:rayo:1"
 	nsExtDisc = "urn:xmpp:extdisco:2"
+	nsOldDisc = "urn:xmpp:extdisco:1"
 )
 
 // Features that a gateway announces (disco and presence).
@@ -209,6 +210,9 @@ type Relay struct{ URL, User, Password string }
 
 // RelayRequest asks for them.
 func RelayRequest() *stanza.Elem { return stanza.New(nsExtDisc, "services") }
+
+// OldRelayRequest asks a server that knows only the first version of the question.
+func OldRelayRequest() *stanza.Elem { return stanza.New(nsOldDisc, "services") }
 
 // ParseRelays reads the answer.
 func ParseRelays(iq *stanza.Elem) []Relay {

@@ -148,7 +148,7 @@ func TestRelays(t *testing.T) {
 	if got := ParseRelays(parse(t, "<iq><services xmlns='urn:xmpp:extdisco:2'>"+strings.Repeat(service("type='turn' host='x'"), 100)+"</services></iq>")); len(got) != 8 {
 		t.Errorf("%d relays", len(got))
 	}
-	if ParseRelays(parse(t, "<iq/>")) != nil || RelayRequest().Name.Space != "urn:xmpp:extdisco:2" {
+	if ParseRelays(nil) != nil || ParseRelays(parse(t, "<iq/>")) != nil || RelayRequest().Name.Space == OldRelayRequest().Name.Space {
 		t.Error("request and answer do not fit")
 	}
 }
