@@ -107,7 +107,7 @@ func Answer(offer *Session, l Local) ([]byte, Result, error) {
 		return nil, Result{}, err
 	}
 	var crypto []Crypto
-	if m.profile() == secure {
+	if m.profile() == secure || l.SRTP != Off && m.keyed() {
 		theirs, ok := bestCrypto(m.Crypto)
 		if !ok {
 			return nil, Result{}, noCodec("no SRTP suite in common: AES_CM_128_HMAC_SHA1_80 is expected")
@@ -134,7 +134,8 @@ func Answer(offer *Session, l Local) ([]byte, Result, error) {
 	return []byte(b.String()), r, nil
 }
 
-// choose finds the audio line to take, by policy: a secure one before a plain one.
+// choose finds the audio line to take, by policy: a secure one before a plain one with a key before
+// a plain one.
 func (s *Session) choose(p Policy) *Media {
 	var found *Media
 	for i := range s.Media {
@@ -148,12 +149,19 @@ func (s *Session) choose(p Policy) *Media {
 				return m
 			}
 		case plain:
-			if p != Required && found == nil {
+			if p != Required && found == nil || p != Off && m.keyed() && (found == nil || !found.keyed()) {
 				found = m
 			}
 		}
 	}
 	return found
+}
+
+// keyed reports a plain line with a key that can be used: phones that are set to encrypt where the other
+// side can offer that, though RFC 4568 knows keys on secure lines alone.
+func (m *Media) keyed() bool {
+	_, ok := bestCrypto(m.Crypto)
+	return ok && m.profile() == plain
 }
 
 func (s *Session) whyNone(p Policy) error {

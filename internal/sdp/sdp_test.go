@@ -113,6 +113,9 @@ func TestT24_SRTPPolicy(t *testing.T) {
 	offers := []struct{ name, sdp, off, optional, required string }{
 		{"plain", avp, "plain", "plain", "no_codec"},
 		{"plain AVPF", "m=audio 4000 RTP/AVPF 0", "plain", "plain", "no_codec"},
+		{"plain with a key", avp + "\r\n" + key, "plain", "srtp", "srtp"},
+		{"plain with a bad key", avp + "\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:AAAA", "plain", "plain", "no_codec"},
+		{"plain with a key, and secure", avp + "\r\n" + key + savp + key, "plain", "srtp", "srtp"},
 		{"secure", savp + key, "no_codec", "srtp", "srtp"},
 		{"secure SAVPF", "m=audio 4000 RTP/SAVPF 0\r\n" + key, "no_codec", "srtp", "srtp"},
 		{"both, plain first", avp + "\r\n" + savp + key, "plain", "srtp", "srtp"},
