@@ -121,7 +121,7 @@ func startBaresip(t *testing.T, o softphone) *baresip {
 		more += "sip_certificate " + o.cert + "\n"
 	}
 	fill(t, b.dir, "baresip.config", map[string]string{
-		"LISTEN": listen, "IP": o.ip, "DIR": b.dir, "CONTROL": "127.0.0.1:" + strconv.Itoa(ctl), "RTP": fmt.Sprintf("%d-%d", low, low+19), "MORE": more,
+		"LISTEN": listen, "NET": o.ip, "DIR": b.dir, "CONTROL": "127.0.0.1:" + strconv.Itoa(ctl), "RTP": fmt.Sprintf("%d-%d", low, low+19), "MORE": more,
 	})
 	if err := os.Rename(filepath.Join(b.dir, "baresip.config"), filepath.Join(b.dir, "config")); err != nil {
 		t.Fatal(err)

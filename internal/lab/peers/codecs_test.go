@@ -51,7 +51,7 @@ func TestBaresipSpeaksEachCodecOverEachTransport(t *testing.T) {
 func TestT24_BaresipAndSRTP(t *testing.T) {
 	for _, c := range []struct{ phone, gateway, want string }{
 		{"", "off", "plain"}, {"", "optional", "plain"}, {"", "required", "refused"},
-		{"srtp", "off", "plain"}, {"srtp", "optional", "plain"}, {"srtp", "required", "refused"},
+		{"srtp", "off", "plain"}, {"srtp", "optional", "srtp"}, {"srtp", "required", "srtp"},
 		{"srtp-mand", "off", "refused"}, {"srtp-mand", "optional", "srtp"}, {"srtp-mand", "required", "srtp"},
 		{"srtp-mandf", "optional", "srtp"},
 	} {
@@ -183,5 +183,23 @@ func TestTheCertificateIsTheGateways(t *testing.T) {
 		if err == nil {
 			c.Close()
 		}
+	}
+}
+
+// TestBaresipOverIPv6: signalling and sound over ::1, from a gateway that speaks both.
+func TestBaresipOverIPv6(t *testing.T) {
+	t.Parallel()
+	g := start(t, func(cfg *config.Config) {
+		inAlpha(cfg)
+		cfg.SIP.Listen = []string{"udp:[::1]:0", "tcp:[::1]:0"}
+		cfg.SIP.Trunks = []string{"::1/128"}
+	})
+	people := []*bot.Bot{g.Join("alpha", 620), g.Join("alpha", 880)}
+	for _, transport := range []string{"udp", "tcp"} {
+		b := startBaresip(t, softphone{ip: "::1", transport: transport, hz: 440})
+		b.call(g)
+		bothWays(t, b, people, 620, 880)
+		b.do("hangup", "")
+		ended(t, g)
 	}
 }

@@ -99,3 +99,35 @@ func TestSippIsDialled(t *testing.T) {
 		ended(t, g)
 	})
 }
+
+// TestT24_BaresipIsDialledWithSRTP: what comes of the gateway's policy and a phone's.
+func TestT24_BaresipIsDialledWithSRTP(t *testing.T) {
+	for _, c := range []struct{ phone, gateway, want string }{
+		{"", "off", "plain"}, {"", "optional", "plain"}, {"", "required", "refused"},
+		{"srtp", "off", "plain"}, {"srtp", "optional", "srtp"}, {"srtp", "required", "srtp"},
+		{"srtp-mand", "off", "refused"}, {"srtp-mand", "optional", "srtp"}, {"srtp-mand", "required", "srtp"},
+	} {
+		t.Run("phone "+c.phone+" gateway "+c.gateway, func(t *testing.T) {
+			t.Parallel()
+			g := start(t, func(cfg *config.Config) {
+				inBrewery(cfg)
+				cfg.Media.SRTP = c.gateway
+			})
+			people := []*bot.Bot{g.Join("alpha", 620), g.Join("alpha", 880)}
+			b := startBaresip(t, softphone{srtp: c.phone, hz: 440})
+			nick := g.dial(t, b.uri())
+			if c.want == "refused" {
+				eventually(t, 20*time.Second, "the call has ended", func() bool { return len(g.app.Calls()) == 0 })
+				if _, up := b.saw("CALL_RTPESTAB"); up {
+					t.Error("there was sound")
+				}
+				return
+			}
+			reads(t, people[0], nick, "Connected")
+			bothWays(t, b, people, 620, 880)
+			if _, secure := b.saw("CALL_MENC"); secure != (c.want == "srtp") {
+				t.Errorf("the phone encrypts: %v", secure)
+			}
+		})
+	}
+}

@@ -9,12 +9,13 @@ want() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 want prosody "prosody lua-unbound lua-sec lua-expat"
 want sipp sip-tester
 want baresip baresip-core
-want kamailio "kamailio kamailio-tls-modules"
+want kamailio kamailio
 want sox sox
 want turnserver coturn
 want chromium chromium
 want node nodejs
 want npm npm
+ls /usr/lib/*/kamailio/modules/tls.so >/dev/null 2>&1 || missing="$missing kamailio-tls-modules"
 test -f /usr/include/opus/opus.h || missing="$missing libopus-dev gcc libc6-dev"
 if test -n "$missing"; then
 	export DEBIAN_FRONTEND=noninteractive

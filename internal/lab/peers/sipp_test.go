@@ -4,6 +4,7 @@ package peers
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -39,20 +40,36 @@ func TestSippOverTCP(t *testing.T) {
 	sipp(t, g, "uac.xml", "-s", "room", "-m", "3", "-r", "3", "-t", "t1")
 }
 
+// left is what a process holds: goroutines, and files, which sockets are.
+func left(t *testing.T) (goroutines, files int) {
+	t.Helper()
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return runtime.NumGoroutine(), len(open)
+}
+
 // TestT50_ThousandCallsLeaveNothing: 1000 calls at 20 a second, none fails, nothing is left.
 func TestT50_ThousandCallsLeaveNothing(t *testing.T) {
 	g := start(t, nil)
 	g.Join("alpha", 620)
 	g.Join("alpha", 880)
 	sipp(t, g, "uac.xml", "-s", "room", "-m", "20", "-r", "20") // warm
+	idle := func() bool { return len(g.app.Calls()) == 0 && g.app.PortsInUse() == 0 }
+	eventually(t, 20*time.Second, "no call is left of the first", idle)
 	time.Sleep(2 * time.Second)
-	before := runtime.NumGoroutine()
+	goroutines, files := left(t)
 	sipp(t, g, "uac.xml", "-s", "room", "-m", "1000", "-r", "20", "-l", "200")
-	eventually(t, 10*time.Second, "no call is left", func() bool { return len(g.app.Calls()) == 0 && g.app.PortsInUse() == 0 })
-	eventually(t, 45*time.Second, "goroutines are back where they were", func() bool { return runtime.NumGoroutine() <= before+5 })
+	eventually(t, 20*time.Second, "no call is left", idle)
+	eventually(t, 45*time.Second, "goroutines and files are back where they were", func() bool {
+		n, f := left(t)
+		return n <= goroutines+2 && f <= files
+	})
 	if s := g.app.Exchange().Stats(); s.Ended < 1000 || s.Failed > 0 {
 		t.Errorf("%+v", s)
 	}
 	eventually(t, 5*time.Second, "the room is as it was", func() bool { return len(g.XMPP.Room("alpha").Nicks()) == 3 })
-	t.Logf("goroutines before %d, after %d", before, runtime.NumGoroutine())
+	n, f := left(t)
+	t.Logf("goroutines before %d, after %d; files before %d, after %d", goroutines, n, files, f)
 }
