@@ -267,16 +267,23 @@ func (s *Session) refused(e *stanza.Elem) {
 	case why.Code == cause.PasswordNeeded && s.askPassword():
 		return
 	}
-	s.closeLater(s.link)
-	s.link = nil
 	if again && s.lostAt.IsZero() && s.tries < maxTries {
-		s.tries++
-		s.log.Warn("the room refuses the phone; trying again", "why", why.Text)
-		s.state = lost
-		s.wait(500*time.Millisecond + min(s.backoff.Next(), 2*time.Second))
+		s.again(why.Text)
 		return
 	}
+	s.closeLater(s.link)
+	s.link = nil
 	s.failed(why)
+}
+
+// again has a first join tried again from the start, with another conference request.
+func (s *Session) again(why string) {
+	s.tries++
+	s.log.Warn("the room cannot be entered yet; trying again", "why", why)
+	s.closeLater(s.link)
+	s.link = nil
+	s.state = lost
+	s.wait(500*time.Millisecond + min(s.backoff.Next(), 2*time.Second))
 }
 
 // refusedJoin makes a cause of an error of the room (conference spec 1.6). Again means that asking

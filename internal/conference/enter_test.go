@@ -297,6 +297,39 @@ func TestRoomIsThereAtLast(t *testing.T) {
 	})
 }
 
+// TestRoomOfOurOwn: a room that is created by our coming has no focus in it: it is asked for again. Who
+// has asked in vain stays there: whoever comes next brings the focus along.
+func TestRoomOfOurOwn(t *testing.T) {
+	const created = "<presence xmlns='jabber:client' from='" + me + "'><x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='owner' role='moderator' jid='" + us + "'/><status code='201'/><status code='110'/></x></presence>"
+	play(t, nil, func(s *stage) {
+		for range maxTries {
+			s.next()
+			s.hears("conference")
+			s.hears("join")
+			s.say(created)
+			s.hears("leave")
+		}
+		s.next()
+		s.hears("conference")
+		s.hears("join")
+		s.say(created)
+		s.event(Joined)
+		s.event(Waiting)
+		s.quiet(time.Minute)
+		s.focusHere()
+		s.here(anna)
+		s.talk("1", annas)
+	})
+	play(t, nil, func(s *stage) { // and one that the focus created, while we came
+		s.next()
+		s.hears("conference")
+		s.hears("join")
+		s.focusHere()
+		s.say(created)
+		s.event(Joined)
+	})
+}
+
 // TestNoAnswerOfTheRoom: a filter that drops the join says nothing.
 func TestNoAnswerOfTheRoom(t *testing.T) {
 	play(t, nil, func(s *stage) {

@@ -110,6 +110,11 @@ func (s *Session) self(o meetxml.Occupant) {
 	if s.joined {
 		return
 	}
+	if o.Has(201) && !s.focus.present && s.lostAt.IsZero() && s.tries < maxTries {
+		_ = s.link.Send(stanza.New("", "presence", "to", s.Occupant().String(), "type", "unavailable"))
+		s.again("the room was empty: its focus had left it, or never came")
+		return
+	}
 	s.joined, s.waiting = true, ""
 	s.backoff.Reset()
 	s.log.Info("room joined", "others", len(s.who))
