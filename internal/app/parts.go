@@ -68,7 +68,7 @@ func rename(h *exchange.HeaderNames, names config.HeaderNames) {
 func (a *App) sipOptions() (sip.Options, error) {
 	cfg := a.cfg.SIP
 	o := sip.Options{
-		PublicIP: a.publicIP, UserAgent: cfg.UserAgent, SessionExpires: cfg.SessionTimer, Incoming: a.incoming,
+		PublicIP: a.publicIP, UserAgent: cfg.UserAgent, SessionExpires: cfg.SessionTimer, DSCP: cfg.DSCP, Incoming: a.incoming,
 		Draining: a.draining.Load, Log: a.log, Open: a.opt.Loopback && len(cfg.Trunks) == 0 && len(cfg.Accounts) == 0,
 	}
 	if o.UserAgent == "" {

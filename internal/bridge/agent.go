@@ -21,10 +21,8 @@ import (
 func (c *Conn) agentOptions() ([]ice.AgentOption, error) {
 	o := c.opt
 	types := []ice.CandidateType{ice.CandidateTypeHost}
-	if o.PublicIP.IsValid() {
-		types = append(types, ice.CandidateTypeServerReflexive)
-	}
 	var urls []*stun.URI
+	relay, reflect := false, o.PublicIP.IsValid()
 	for _, r := range o.Relays {
 		u, err := stun.ParseURI(r.URL)
 		if err != nil {
@@ -32,9 +30,14 @@ func (c *Conn) agentOptions() ([]ice.AgentOption, error) {
 		}
 		u.Username, u.Password = r.User, r.Password
 		urls = append(urls, u)
+		turn := u.Scheme == stun.SchemeTypeTURN || u.Scheme == stun.SchemeTypeTURNS
+		relay, reflect = relay || turn, reflect || !turn
 	}
-	if urls != nil {
+	if relay {
 		types = append(types, ice.CandidateTypeRelay)
+	}
+	if reflect {
+		types = append(types, ice.CandidateTypeServerReflexive)
 	}
 	opts := []ice.AgentOption{
 		ice.WithNet(c.tap), ice.WithCandidateTypes(types), ice.WithUrls(urls),

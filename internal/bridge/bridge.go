@@ -46,6 +46,7 @@ type Options struct {
 	PublicIP         netip.Addr // offered beside the local addresses; invalid means none
 	Relays           []Relay
 	Loopback         bool // offer loopback addresses too, for a bridge on this host
+	DSCP             int  // of what is sent
 
 	CheckLimit   time.Duration // until ICE has found a way; 0 means 15 s
 	ConsentLimit time.Duration // how long the bridge may leave our checks unanswered (RFC 7675); 0 means 7 s

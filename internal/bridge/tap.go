@@ -7,6 +7,9 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"jigasi/internal/qos"
+	"jigasi/internal/xlog"
+
 	"github.com/pion/ice/v4"
 	"github.com/pion/transport/v5"
 	"github.com/pion/transport/v5/stdnet"
@@ -45,6 +48,9 @@ func (n *tapNet) ListenUDP(network string, local *net.UDPAddr) (transport.UDPCon
 	t := &tap{UDPConn: c, n: n}
 	if a, ok := c.LocalAddr().(*net.UDPAddr); ok {
 		t.local = plain(a.AddrPort())
+		if err := qos.Mark(c, a.AddrPort().Addr(), n.c.opt.DSCP); err != nil {
+			n.c.log.Warn("the network is not asked to prefer this sound", xlog.Err, err)
+		}
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

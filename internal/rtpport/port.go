@@ -16,6 +16,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,7 @@ import (
 	"jigasi/internal/cause"
 	"jigasi/internal/codec"
 	"jigasi/internal/media"
+	"jigasi/internal/qos"
 	"jigasi/internal/rtpx"
 	"jigasi/internal/sdp"
 	"jigasi/internal/xlog"
@@ -38,6 +40,7 @@ type Options struct {
 
 	FirstPacket time.Duration // until the phone's first packet; 0 means 30 s
 	Silence     time.Duration // between packets; 0 means 60 s
+	DSCP        int           // of what is sent
 
 	OnKey   func(key rune, ms int) // a key of the phone; called on the reader's goroutine
 	OnFirst func()                 // the first packet of the phone
@@ -124,6 +127,11 @@ func Open(o Options) (*Port, error) {
 	pair, err := o.Pool.take(o.LocalIP)
 	if err != nil {
 		return nil, err
+	}
+	for _, c := range []*net.UDPConn{pair.rtp, pair.rtcp} {
+		if err := qos.Mark(c, c.LocalAddr().(*net.UDPAddr).AddrPort().Addr(), o.DSCP); err != nil {
+			xlog.Or(o.Log).Warn("the network is not asked to prefer this sound", xlog.Err, err)
+		}
 	}
 	var b [12]byte
 	_, _ = rand.Read(b[:]) // never fails

@@ -49,6 +49,7 @@ type Options struct {
 	Open      bool           // anybody may call, within Limits
 	PublicIP  netip.Addr     // what peers are told; invalid means: learn it from registrars, else the local address
 	UserAgent string         // default jigasi
+	DSCP      int            // of what is sent
 	Limits    Limits
 
 	SessionExpires time.Duration // RFC 4028; 0 means 30 min, negative means no session timers
@@ -103,7 +104,7 @@ func New(o Options) *UA {
 	u := &UA{opt: o, log: xlog.Or(o.Log), dialogs: map[dialogKey]*Dialog{}, invites: map[string]string{}}
 	u.ctx, u.cancel = context.WithCancel(context.Background())
 	u.layer = siptx.New(siptx.Options{
-		TLS: o.TLS, Limits: o.Limits, Known: u.known, Open: o.Open,
+		TLS: o.TLS, Limits: o.Limits, Known: u.known, Open: o.Open, DSCP: o.DSCP,
 		InDialog: func(callID, tag string) bool { return u.dialog(callID, tag) != nil },
 		Request:  u.request, ACK: u.ack, Wire: o.Wire, Log: o.Log,
 	})

@@ -32,6 +32,8 @@ type Options struct {
 	RTP        rtpport.Options // Pool and Clock are required
 	Codecs     []sdp.Codec     // by preference; nil means all
 	SRTP       sdp.Policy
+	PTime      int        // length of the packets to ask for, in ms; 0 or 20 asks for nothing
+	MinKey     int        // shortest key sent to the phone, in ms
 	PublicIP   netip.Addr // for media; invalid means the address that signalling uses
 	EarlyMedia bool       // 183 with a session description instead of 180
 	// HangupOnSilence ends a call whose phone sends nothing for RTP.Silence; one that never
@@ -108,6 +110,9 @@ func newLeg(o Options) (*Leg, error) {
 		return nil, err
 	}
 	l.local = sdp.Local{Codecs: o.Codecs, SRTP: o.SRTP, SessionID: rand.Uint64() >> 2}
+	if o.PTime != 20 {
+		l.local.Ptime = o.PTime
+	}
 	return l, nil
 }
 
@@ -179,7 +184,7 @@ func (l *Leg) Answer() { l.post(l.answerNow) }
 func (l *Leg) Send(s leg.Signal) {
 	switch s := s.(type) {
 	case leg.Digit:
-		if !l.port.SendKey(s.Key, s.Duration) {
+		if !l.port.SendKey(s.Key, max(s.Duration, l.opt.MinKey)) {
 			l.post(func() { l.infoKey(s) })
 		}
 	case leg.Mute:

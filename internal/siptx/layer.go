@@ -57,6 +57,8 @@ type Options struct {
 	Request func(*sip.Request, *Server)
 	// ACK takes an ACK to a 2xx. Required.
 	ACK func(*sip.Request)
+	// DSCP marks what is sent by UDP, and over connections that we accept.
+	DSCP int
 	// Wire replaces the sockets, for tests in virtual time and simulations.
 	Wire Wire
 	Log  *slog.Logger

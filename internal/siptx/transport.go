@@ -10,7 +10,11 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"jigasi/internal/qos"
+	"jigasi/internal/xlog"
 
 	"github.com/coder/websocket"
 )
@@ -162,12 +166,20 @@ func (t *transport) listenUDP(addr string) (netip.AddrPort, error) {
 		return netip.AddrPort{}, fmt.Errorf("sip: %w", err)
 	}
 	_ = c.SetReadBuffer(4 << 20) // as much as the system allows
-	local := unmap(c.LocalAddr().(*net.UDPAddr).AddrPort())
+	bound := c.LocalAddr().(*net.UDPAddr).AddrPort()
+	t.mark(c, bound.Addr())
+	local := unmap(bound)
 	t.mu.Lock()
 	t.udp = append(t.udp, c)
 	t.mu.Unlock()
 	t.done.Go(func() { t.readUDP(c, local) })
 	return local, nil
+}
+
+func (t *transport) mark(c syscall.Conn, local netip.Addr) {
+	if err := qos.Mark(c, local, t.layer.opt.DSCP); err != nil {
+		t.layer.log.Warn("the network is not asked to prefer SIP", xlog.Err, err)
+	}
 }
 
 func (t *transport) readUDP(c *net.UDPConn, local netip.AddrPort) {
@@ -192,7 +204,11 @@ func (t *transport) listenStream(network, addr string) (netip.AddrPort, error) {
 	if err != nil {
 		return netip.AddrPort{}, fmt.Errorf("sip: %w", err)
 	}
-	local := unmap(l.Addr().(*net.TCPAddr).AddrPort())
+	bound := l.Addr().(*net.TCPAddr).AddrPort()
+	if s, ok := l.(syscall.Conn); ok {
+		t.mark(s, bound.Addr())
+	}
+	local := unmap(bound)
 	if network == "tls" || network == "wss" {
 		l = tls.NewListener(l, t.layer.opt.TLS)
 	}
