@@ -23,6 +23,7 @@ type server struct {
 	handler func(*stanza.Elem) bool
 	sent    chan *stanza.Elem
 	done    chan struct{}
+	live    func(iq *stanza.Elem) // real time: is told of requests
 }
 
 func (s *server) JID() stanza.JID             { return stanza.ParseJID("guest@x/1") }
@@ -36,6 +37,9 @@ func (s *server) Send(e *stanza.Elem) error {
 }
 
 func (s *server) Request(_ context.Context, iq *stanza.Elem) (*stanza.Elem, error) {
+	if s.live != nil {
+		s.live(iq)
+	}
 	return stanza.Parse([]byte("<iq type='result'><conference xmlns='http://jitsi.org/protocol/focus' ready='true' focusjid='focus@auth.x'/></iq>"), stanza.Limits{})
 }
 
@@ -52,7 +56,9 @@ func (s *server) say(xml string) {
 		s.t.Fatal(err)
 	}
 	s.handler(e)
-	synctest.Wait()
+	if s.live == nil {
+		synctest.Wait()
+	}
 }
 
 func (s *server) presence(nick, typ, in string) {
