@@ -23,7 +23,6 @@ import (
 	"jigasi/internal/leg"
 	"jigasi/internal/media"
 	"jigasi/internal/room"
-	"jigasi/internal/rtpx"
 	"jigasi/internal/stanza"
 	"jigasi/internal/xlog"
 )
@@ -147,21 +146,6 @@ func (l *Leg) Hangup(ctx context.Context, why cause.Cause) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// Report implements leg.Leg.
-func (l *Leg) Report() leg.Report {
-	ear := l.ear.Stats()
-	r := leg.Report{Facts: []slog.Attr{
-		slog.Int("streams", ear.Streams), slog.Int64("packets", ear.Packets), slog.Int64("late", ear.Late), slog.Int64("lost", ear.Lost),
-		slog.Int64("sent", int64(l.voice.sender().Packets)),
-	}}
-	if c := l.shown.Load(); c != nil {
-		s := c.Stats()
-		r.Facts = append(r.Facts, slog.String("bridge", s.Remote.String()), slog.String("profile", s.Profile),
-			slog.Int64("received", s.Received), slog.Int64("skipped", s.Skipped), slog.Int64("bad", s.Bad), slog.Int64("unsent", s.Unsent))
-	}
-	return r
 }
 
 func (l *Leg) post(f func()) {
@@ -390,32 +374,3 @@ func (l *Leg) disconnect() {
 	}
 	l.ear.Clear()
 }
-
-// rtp is a packet of the bridge, on the socket's goroutine.
-func (l *Leg) rtp(h *rtpx.Header, payload []byte) {
-	if !l.first.Load() && l.first.CompareAndSwap(false, true) {
-		l.post(func() { l.log.Info("first sound from the meeting") })
-	}
-	l.ear.RTP(h, payload)
-}
-
-func (l *Leg) report() {
-	if l.conn == nil || l.phase != leg.Up {
-		return
-	}
-	in := l.ear.Reports(nil)
-	ptrs := make([]*rtpx.Receiver, len(in))
-	for i := range in {
-		ptrs[i] = &in[i]
-	}
-	l.conn.Report(l.voice.sender(), ptrs, "jigasi-"+l.nick)
-}
-
-// port is the leg as the phone sees it.
-type port Leg
-
-// Pull implements media.Source.
-func (p *port) Pull(c *media.Chunk) { p.ear.Pull(c) }
-
-// Push implements media.Sink.
-func (p *port) Push(c *media.Chunk) { p.voice.push(c) }
