@@ -21,6 +21,7 @@ import (
 	"jigasi/internal/codec"
 	"jigasi/internal/config"
 	"jigasi/internal/control"
+	"jigasi/internal/dialplan"
 	"jigasi/internal/exchange"
 	"jigasi/internal/media"
 	"jigasi/internal/prompt"
@@ -49,6 +50,7 @@ type App struct {
 	clock     *media.Clock
 	pool      *rtpport.Pool
 	hub       *room.Hub
+	plan      dialplan.Plan
 	sounds    *prompt.Library // nil: phones are told nothing
 	ua        *sip.UA
 	exchange  *exchange.Exchange
@@ -71,6 +73,9 @@ func New(cfg *config.Config, o Options) (*App, error) {
 	if a.publicIP, err = publicIP(cfg.PublicIP); err != nil {
 		return nil, err
 	}
+	if a.plan, err = plan(cfg); err != nil {
+		return nil, err
+	}
 	if cfg.Sounds.Enabled {
 		if a.sounds, err = prompt.Open(cfg.Sounds.Dir); err != nil {
 			return nil, err
@@ -79,6 +84,7 @@ func New(cfg *config.Config, o Options) (*App, error) {
 	a.exchange = exchange.New(exchange.Options{
 		Rules: rules(cfg), ByAccount: accountRules(cfg), MaxCalls: cfg.Limits.Calls, JoinLimit: cfg.Meeting.JoinTimeout, UserAsNick: cfg.Meeting.NickFromUser,
 		CallOptions: call.Options{RingLimit: cfg.Limits.Ring + ringSlack, AnswerAfter: never(cfg.Meeting.AloneAnswer), TellFull: cfg.Sounds.TellFull && cfg.Sounds.Enabled},
+		Dialling:    exchange.DialLimits{PerRoom: cfg.DialOut.PerRoom, PerMinute: cfg.DialOut.PerMinute, Longest: cfg.DialOut.Longest},
 		Sit:         a.sit, Dial: a.dial, Changed: a.breweries.Changed, Ended: a.totals.ended, Log: a.log,
 	})
 	if cfg.SIP.Enabled {

@@ -269,3 +269,31 @@ func TestT01_OnlyTheFocusDials(t *testing.T) {
 		t.Errorf("%d calls were tried", n)
 	}
 }
+
+// TestDialPlan: a number that the rules deny, or do not know, is not called; the focus is told at once.
+func TestDialPlan(t *testing.T) {
+	t.Parallel()
+	m := start(t, lab.Options{}, func(c *config.Config) {
+		withBrewery(c)
+		c.DialOut.Rules = []config.DialRule{{Match: "+49900*", Deny: true}, {Match: "sip:phone@*"}, {Match: "phone@*"}}
+	})
+	eventually(t, 20*time.Second, "the focus sees the gateway", joined(m))
+	uri, answered, _ := phones(t, m, 200)
+	m.Join("alpha", 620)
+	for _, to := range []string{"+49 900-123", "tel:+49900123", "+4989123"} {
+		res := m.Focus.Dial("alpha@"+m.XMPP.MUC(), to)
+		if res == nil || res.Get("type") != "error" || res.Kid("", "error").Kid("", "forbidden") == nil {
+			t.Errorf("%s: %v", to, res)
+		}
+	}
+	if n := len(m.app.Calls()); n != 0 {
+		t.Errorf("%d calls", n)
+	}
+	if res := m.Focus.Dial("alpha@"+m.XMPP.MUC(), uri); res == nil || res.Get("type") != "result" {
+		t.Fatalf("%v", res)
+	}
+	c := <-answered
+	eventually(t, 20*time.Second, "the phone hears the meeting", func() bool { return c.tone(620) > -26 })
+	c.d.Hangup(cause.Cause{Code: cause.Normal})
+	eventually(t, 20*time.Second, "the call ends", func() bool { return len(m.app.Calls()) == 0 })
+}

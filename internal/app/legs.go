@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"net/netip"
 	"strings"
 
 	"jigasi/internal/bridge"
@@ -196,27 +195,44 @@ func (a *App) dial(ctx context.Context, r exchange.Request, p exchange.Place) (l
 	if a.ua == nil {
 		return nil, cause.Cause{Code: cause.Unavailable, Text: "calling phones is switched off (sip.enabled)"}
 	}
-	var acc config.SIPAccount
-	if len(a.cfg.SIP.Accounts) > 0 {
-		acc = a.cfg.SIP.Accounts[0]
+	routes, err := a.plan.Route(r.To)
+	if err != nil {
+		return nil, err
 	}
-	to := sipURI(acc, r.To)
-	headers := []sip.Header{{Name: roomHeader(acc), Value: p.Room.String()}}
-	for _, h := range p.Headers {
-		headers = append(headers, sip.Header{Name: h.Name, Value: h.Value})
+	acc := a.accountOr(routes[0].Account)
+	ip := a.ua.MediaIP(ctx, acc.ID, sipURI(acc, routes[0].Number))
+	ways := make([]sipleg.Way, len(routes))
+	for i, way := range routes {
+		ways[i] = a.way(ctx, a.accountOr(way.Account), way.Number, p)
 	}
-	ip := a.mediaIP(ctx, acc.ID, to)
-	l, err := sipleg.Dial(a.phoneOptions(acc, p.Log), ip, func(offer []byte) (*sip.Dialog, error) {
-		return a.ua.Dial(ctx, sip.DialOptions{Account: acc.ID, To: to, Name: acc.DisplayName, Headers: headers, SDP: offer, Timeout: a.cfg.Limits.Ring})
-	})
+	l, err := sipleg.Dial(a.phoneOptions(acc, p.Log), ip, ways...)
 	if err != nil {
 		return nil, err
 	}
 	return l, nil
 }
 
-func (a *App) mediaIP(ctx context.Context, account, to string) netip.Addr {
-	return a.ua.MediaIP(ctx, account, to)
+// accountOr finds an account by its name; without a name it is the first one, if there is any.
+func (a *App) accountOr(id string) config.SIPAccount {
+	if id == "" && len(a.cfg.SIP.Accounts) > 0 {
+		return a.cfg.SIP.Accounts[0]
+	}
+	return a.account(id)
+}
+
+// way calls a number by an account.
+func (a *App) way(ctx context.Context, acc config.SIPAccount, number string, p exchange.Place) sipleg.Way {
+	o := sip.DialOptions{
+		Account: acc.ID, To: sipURI(acc, number), Name: acc.DisplayName, Timeout: a.cfg.Limits.Ring,
+		Headers: []sip.Header{{Name: roomHeader(acc), Value: p.Room.String()}},
+	}
+	for _, h := range p.Headers {
+		o.Headers = append(o.Headers, sip.Header{Name: h.Name, Value: h.Value})
+	}
+	return func(offer []byte, hasty bool) (*sip.Dialog, error) {
+		o.SDP, o.Hasty = offer, hasty
+		return a.ua.Dial(ctx, o)
+	}
 }
 
 func roomHeader(acc config.SIPAccount) string {

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"jigasi/internal/config"
+	"jigasi/internal/dialplan"
 	"jigasi/internal/exchange"
 	"jigasi/internal/sip"
 )
@@ -63,6 +64,23 @@ func rename(h *exchange.HeaderNames, names config.HeaderNames) {
 	first(&h.Token, names.Token)
 	first(&h.UserID, names.UserID)
 	first(&h.Visitor, names.Visitor)
+}
+
+// plan says how numbers are called.
+func plan(cfg *config.Config) (dialplan.Plan, error) {
+	var rules []dialplan.Rule
+	for _, r := range cfg.DialOut.Rules {
+		rules = append(rules, dialplan.Rule{Match: r.Match, Deny: r.Deny, Strip: r.Strip, Prefix: r.Prefix, Accounts: r.Accounts})
+	}
+	var known []string
+	for _, acc := range cfg.SIP.Accounts {
+		known = append(known, acc.ID)
+	}
+	p, err := dialplan.New(rules, known)
+	if err != nil {
+		return p, fmt.Errorf("dial_out.rules: %w", err)
+	}
+	return p, nil
 }
 
 func (a *App) sipOptions() (sip.Options, error) {

@@ -32,6 +32,7 @@ type Options struct {
 	MoveLimit   time.Duration // seat lost to seat back; 0 means 60 s
 	Farewell    time.Duration // how long the room reads why the phone is gone; 0 means 5 s
 	TellLimit   time.Duration // for the phone to be answered and told why the meeting is over; 0 means 30 s
+	Longest     time.Duration // of the whole call; 0 means no limit
 	EndLimit    time.Duration // for both legs to say goodbye; 0 means 5 s
 
 	Outgoing bool // the phone is dialled by us

@@ -36,6 +36,9 @@ func (c *Call) limit(l *life) time.Duration {
 	case Ending:
 		return c.opt.EndLimit
 	}
+	if l.state == Active && c.opt.Longest > 0 {
+		return max(0, c.opt.Longest-time.Since(c.began))
+	}
 	return 365 * 24 * time.Hour
 }
 
@@ -67,6 +70,8 @@ func (c *Call) deadline(l *life) {
 		}
 		c.settle(cause.Cause{Code: cause.Lost, Text: fmt.Sprintf(
 			"the meeting was lost and did not come back in %v", c.opt.MoveLimit)})
+	case Active:
+		c.settle(cause.Cause{Code: cause.Timeout, Text: fmt.Sprintf("the call has lasted %v, the longest that it may", c.opt.Longest)})
 	case Ending:
 		// A leg that is not over now is a defect of ours: say so, and go on without it.
 		c.opt.Log.Error("call stuck: a leg did not end", "phone", l.view.phone, "seat", l.view.seat)

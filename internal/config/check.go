@@ -33,6 +33,7 @@ func (l *loader) check() {
 	}
 	l.checkMedia(&c.Media)
 	l.checkBreweries()
+	l.checkDialOut()
 	l.checkAdmin(&c.Admin)
 	l.checkLimits()
 	l.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")

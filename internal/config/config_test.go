@@ -365,3 +365,21 @@ func TestNotYet(t *testing.T) {
 		}
 	}
 }
+
+// TestDialRules: what is wrong in a rule is said with the rule.
+func TestDialRules(t *testing.T) {
+	for rule, want := range map[string]string{
+		`{match: "[0-9"}`:                  "dial_out.rules[0].match",
+		`{strip: -1}`:                      "dial_out.rules[0].strip",
+		`{deny: true, prefix: "0"}`:        "dial_out.rules[0].deny",
+		`{accounts: [nobody]}`:             "dial_out.rules[0].accounts",
+		`{match: "*"}, {match: "+49*"}`:    "dial_out.rules[0].match",
+		`{match: "+49*", accounts: [pbx]}`: "",
+	} {
+		text := "meeting: {domain: meet.example.com}\nsip: {accounts: [{id: pbx, uri: a@b.example}]}\ndial_out: {rules: [" + rule + "]}\n"
+		_, found, _ := loadYAML(t, text)
+		if strings.Contains(found, "dial_out.rules") != (want != "") || !strings.Contains(found, want) {
+			t.Errorf("%s: %s, want %s", rule, found, want)
+		}
+	}
+}

@@ -201,7 +201,21 @@ type Brewery struct {
 
 // DialOut says who may have us call a phone.
 type DialOut struct {
-	Allowed []string `yaml:"allowed" doc:"Addresses that may ask; a brewery's room stands for its focus. Default: the focus of each brewery."`
+	Allowed []string   `yaml:"allowed" doc:"Addresses that may ask; a brewery's room stands for its focus. Default: the focus of each brewery."`
+	Rules   []DialRule `yaml:"rules" doc:"How numbers are called; the first rule that matches counts. Without rules all are called by the first account; with rules, what none matches is refused."`
+
+	PerRoom   int      `yaml:"per_room" doc:"Phones called from one room at the same time; 0 is no limit."`
+	PerMinute int      `yaml:"per_minute" doc:"Calls placed in a minute; 0 is no limit."`
+	Longest   Duration `yaml:"longest" doc:"A call that we placed ends after so long; 0 is never."`
+}
+
+// DialRule is for the numbers that it matches.
+type DialRule struct {
+	Match    string   `yaml:"match" doc:"Number without spaces: * is anything, ? one character, [0-9] one of them. Empty is every number."`
+	Deny     bool     `yaml:"deny" doc:"Such a number is not called."`
+	Strip    int      `yaml:"strip" doc:"Characters taken away in front."`
+	Prefix   string   `yaml:"prefix" doc:"Put in front then."`
+	Accounts []string `yaml:"accounts" doc:"Ids of the accounts to call by; the next is tried where one's server is dead. Empty is the first account."`
 }
 
 // Allowed are the addresses that may ask for a call in brewery b, full ones: a

@@ -75,7 +75,8 @@ type Options struct {
 	MaxCalls    int              // 0 means 1000
 	JoinLimit   time.Duration    // how long a dial waits for the room; 0 means 10 s
 	UserAsNick  bool             // USE_SIP_USER_AS_XMPP_RESOURCE
-	CallOptions call.Options     // ID, Outgoing, OnState and Log are set per call
+	Dialling    DialLimits
+	CallOptions call.Options // ID, Outgoing, OnState and Log are set per call
 
 	Sit  func(ctx context.Context, p Place) Seat
 	Dial func(ctx context.Context, r Request, p Place) (leg.Phone, error)
@@ -98,6 +99,7 @@ type Exchange struct {
 	calls map[string]*entry
 	ended []Detail // the latest, the newest last
 	next  uint64
+	dials dialling
 	idle  sync.WaitGroup
 }
 
@@ -202,13 +204,17 @@ func (x *Exchange) Dial(ctx context.Context, r Request) (Dialled, error) {
 		rules = *r.Rules
 	}
 	target, err := rules.Resolve(Target{Password: r.Password}, r.Room, rules.DomainBase)
+	if err == nil {
+		err = x.mayDial(target.Room)
+	}
 	if err != nil {
-		x.total.refused.Add(1)
+		x.audit(r, err)
 		return Dialled{}, err
 	}
 	id, why := x.admit()
 	if why.Code != cause.Normal {
-		x.total.refused.Add(1)
+		x.dialOver(target.Room)
+		x.audit(r, why)
 		return Dialled{}, why
 	}
 	place := Place{
@@ -218,10 +224,15 @@ func (x *Exchange) Dial(ctx context.Context, r Request) (Dialled, error) {
 	place.Log, place.story = x.callLog(id, target.Room, "")
 	var phone leg.Phone
 	var e *entry
-	defer func() { x.unwind(id, phone, e) }()
+	defer func() {
+		if e == nil {
+			x.dialOver(target.Room)
+		}
+		x.unwind(id, phone, e)
+	}()
 	if phone, err = x.opt.Dial(x.ctx, r, place); err != nil {
 		phone = nil
-		x.total.failed.Add(1)
+		x.audit(r, err)
 		return Dialled{}, err
 	}
 	place.Log.Info("call out", xlog.To, xlog.Number(r.To))
@@ -275,6 +286,9 @@ func (x *Exchange) start(id string, phone leg.Phone, place Place, peer, sipID st
 	seat := x.opt.Sit(x.ctx, place)
 	opt := x.opt.CallOptions
 	opt.ID, opt.Outgoing, opt.Log = id, outgoing, place.Log
+	if outgoing {
+		opt.Longest = x.opt.Dialling.Longest
+	}
 	opt.OnState = func(call.State) { x.changed() }
 	e := &entry{Call: call.Start(x.ctx, phone, seat, opt), phone: phone, seat: seat, place: place, peer: peer, sipID: sipID, outgoing: outgoing}
 	x.mu.Lock()
@@ -292,6 +306,9 @@ func (x *Exchange) watch(e *entry) {
 		e.place.Log.Error("panic at the end of a call", xlog.Err, why.Err, "stack", string(stack))
 	})
 	<-e.Done()
+	if e.outgoing {
+		x.dialOver(e.place.Room)
+	}
 	x.total.ended.Add(1)
 	if e.Spent(call.Active) == 0 {
 		x.total.failed.Add(1)

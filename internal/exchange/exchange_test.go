@@ -201,3 +201,53 @@ func TestDialAnswersWhenTheRoomIsEntered(t *testing.T) {
 		}
 	})
 }
+
+// TestDialLimits: what one room, one minute and one call may cost.
+func TestDialLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(exchange.Options{Dialling: exchange.DialLimits{PerRoom: 2, PerMinute: 4, Longest: 3 * time.Minute}})
+		var ends []*testleg.Phone
+		dial := func(room string) error {
+			go func() {
+				select {
+				case s := <-b.seats:
+					p := <-b.phones
+					ends = append(ends, p)
+					b.up(s, p)
+				case <-time.After(time.Second):
+				}
+			}()
+			_, err := b.x.Dial(t.Context(), exchange.Request{To: "+491", Room: room})
+			time.Sleep(2 * time.Second)
+			return err
+		}
+		for i, c := range []struct {
+			room string
+			want cause.Code
+		}{{"alpha", cause.Normal}, {"alpha", cause.Normal}, {"alpha", cause.Full}, {"beta", cause.Normal}, {"beta", cause.Normal}, {"gamma", cause.Full}} {
+			if err := dial(c.room); (err == nil) != (c.want == cause.Normal) || err != nil && cause.Of(err).Code != c.want {
+				t.Errorf("call %d: %v, want %v", i, err, c.want)
+			}
+		}
+		time.Sleep(time.Minute)
+		ends[0].Tell(leg.Event{Phase: leg.Over, Why: cause.Cause{Code: cause.Normal}})
+		synctest.Wait()
+		if err := dial("alpha"); err != nil {
+			t.Errorf("after the minute, and the end of a call: %v", err)
+		}
+		if err := dial("alpha"); cause.Of(err).Code != cause.Full {
+			t.Errorf("a third phone of the room: %v", err)
+		}
+		time.Sleep(5 * time.Minute)
+		if n := len(b.x.Calls()); n != 0 {
+			t.Errorf("%d calls last longer than the longest", n)
+		}
+		for range 5 {
+			<-b.records
+		}
+		if err := dial("alpha"); err != nil {
+			t.Errorf("when all is over: %v", err)
+		}
+		_ = b.x.Close(t.Context())
+	})
+}

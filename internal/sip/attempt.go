@@ -114,10 +114,14 @@ func (d *Dialog) sendInvite(creds *credentials) {
 		}
 	})
 	d.stop(d.out.patience)
-	if len(d.out.targets) > 0 {
+	if len(d.out.targets) > 0 || d.out.hasty {
 		d.out.patience = d.after(patience, func() {
-			if d.state == early && !d.out.cancelled {
+			switch {
+			case d.state != early || d.out.cancelled:
+			case len(d.out.targets) > 0:
 				d.try()
+			default:
+				d.giveUp()
 			}
 		})
 	}
@@ -141,6 +145,13 @@ func (d *Dialog) responded(a *attempt, res *sip.Response) {
 	default:
 		d.provisionalIn(a, res)
 	}
+}
+
+// giveUp ends the call for its owner, and goes on for the peer until it is sure that nobody has answered.
+func (d *Dialog) giveUp() {
+	d.tell(Event{Kind: Ended, Cause: cause.Cause{Code: cause.Unavailable, Text: "the SIP server does not answer"}})
+	d.told = true
+	d.cancel()
 }
 
 // cancel gives an unanswered call up. Without a provisional response CANCEL has to wait (RFC 3261, 9.1).

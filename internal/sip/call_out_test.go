@@ -344,3 +344,36 @@ func TestT23_NoHeaderInjection(t *testing.T) {
 		}
 	})
 }
+
+// T42: where the caller knows another way, 4 s of silence end the call for it; who answers after that is hung up.
+func TestT42_HastyCallsGiveUp(t *testing.T) {
+	play(t, sip.Options{}, func(s *scene) {
+		began := time.Now()
+		d, invite := s.dial(sip.DialOptions{Hasty: true})
+		if e := wait(t, d, sip.Ended); e.Cause.Code != cause.Unavailable || time.Since(began).Round(100*time.Millisecond) != 4*time.Second {
+			t.Errorf("ended after %v with %+v", time.Since(began), e.Cause)
+		}
+		for more := true; more; { // repetitions
+			select {
+			case <-s.phone.inbox:
+			default:
+				more = false
+			}
+		}
+		s.phone.respond(invite, 200, "To: <sip:phone@192.0.2.2>;tag=late\n", offer)
+		s.phone.method("ACK")
+		s.phone.respond(s.phone.method("BYE"), 200, "", "")
+		time.Sleep(time.Minute)
+		s.empty()
+	})
+	play(t, sip.Options{}, func(s *scene) { // a word is enough
+		d, invite := s.dial(sip.DialOptions{Hasty: true})
+		s.phone.respond(invite, 100, "", "")
+		time.Sleep(20 * time.Second)
+		s.phone.respond(invite, 200, "", offer)
+		s.phone.method("ACK")
+		wait(t, d, sip.Answered)
+		d.Hangup(cause.Cause{})
+		s.phone.respond(s.phone.method("BYE"), 200, "", "")
+	})
+}

@@ -40,6 +40,7 @@ type Dialog struct {
 	again      *siptx.Client
 	pendingIn  *offerIn // a re-INVITE of the peer is under way
 	hangup     *cause.Cause
+	told       bool // the owner knows of the end already
 	timers     map[*time.Timer]struct{}
 
 	in    inbound  // incoming.go
@@ -192,7 +193,9 @@ func (d *Dialog) end(why cause.Cause) {
 	if d.hangup != nil {
 		why = *d.hangup
 	}
-	d.tell(Event{Kind: Ended, Cause: why})
+	if !d.told {
+		d.tell(Event{Kind: Ended, Cause: why})
+	}
 }
 
 // abandon ends the dialog with one word that nobody waits for.

@@ -16,7 +16,7 @@ import (
 // out makes the leg of a call to the phone's user agent.
 func (r *rig) out() *sipleg.Leg {
 	r.t.Helper()
-	l, err := sipleg.Dial(r.opt, loop, func(offer []byte) (*sip.Dialog, error) {
+	l, err := sipleg.Dial(r.opt, loop, func(offer []byte, _ bool) (*sip.Dialog, error) {
 		if !strings.Contains(string(offer), "m=audio ") {
 			r.t.Errorf("offers %s", offer)
 		}
@@ -103,7 +103,7 @@ func TestOutgoingEnds(t *testing.T) {
 	})
 	t.Run("cannot be dialled", func(t *testing.T) {
 		r := newRig(t)
-		l, err := sipleg.Dial(r.opt, loop, func([]byte) (*sip.Dialog, error) {
+		l, err := sipleg.Dial(r.opt, loop, func([]byte, bool) (*sip.Dialog, error) {
 			return nil, cause.Cause{Code: cause.NotFound, Text: "no such number"}
 		})
 		if err != nil {
@@ -130,7 +130,7 @@ func TestOutgoingEnds(t *testing.T) {
 	t.Run("no port", func(t *testing.T) {
 		r := newRig(t)
 		r.opt.RTP.LocalIP = netip.MustParseAddr("192.0.2.1") // nobody's
-		if l, err := sipleg.Dial(r.opt, loop, nil); err == nil {
+		if l, err := sipleg.Dial(r.opt, loop); err == nil {
 			t.Errorf("%v", l)
 		}
 		in := r.dial(describe(40000))
@@ -210,7 +210,7 @@ func TestKeysByInfo(t *testing.T) {
 func TestPlaceError(t *testing.T) {
 	r := newRig(t)
 	failed := errors.New("no route")
-	l, err := sipleg.Dial(r.opt, loop, func([]byte) (*sip.Dialog, error) { return nil, failed })
+	l, err := sipleg.Dial(r.opt, loop, func([]byte, bool) (*sip.Dialog, error) { return nil, failed })
 	if err != nil {
 		t.Fatal(err)
 	}

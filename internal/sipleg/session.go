@@ -5,6 +5,7 @@ import (
 	"jigasi/internal/leg"
 	"jigasi/internal/sdp"
 	"jigasi/internal/sip"
+	"jigasi/internal/xlog"
 )
 
 // answerOffer answers an offer of the phone and starts the sound it asks for.
@@ -71,18 +72,9 @@ func (l *Leg) hold(held bool) {
 func (l *Leg) answerNow() {
 	switch {
 	case l.ended || l.phase == leg.Up:
-	case l.dial != nil:
-		place := l.dial
-		l.dial = nil
-		d, err := place()
-		if err != nil {
-			l.finish(cause.Of(err))
-			return
-		}
-		l.dialog = d
-		l.shown.Store(d)
-		l.tell(leg.Event{Signal: leg.Status{Text: "Connecting"}})
 	case l.dialog == nil:
+		l.place()
+	case !l.dialog.Inbound():
 	case l.agreed:
 		l.dialog.Answer(l.answer)
 	case !l.offered: // the INVITE had no description: our 200 offers (RFC 3261, 13.2.1)
@@ -90,6 +82,42 @@ func (l *Leg) answerNow() {
 		l.local.Keys, l.offered = keys, true
 		l.dialog.Answer(offer)
 	}
+}
+
+// place calls the phone by the next way that can be tried.
+func (l *Leg) place() {
+	for len(l.ways) > 0 {
+		way := l.ways[0]
+		l.ways = l.ways[1:]
+		d, err := way()
+		switch {
+		case err == nil:
+			l.dialog = d
+			l.shown.Store(d)
+			l.tell(leg.Event{Signal: leg.Status{Text: "Connecting"}})
+			return
+		case len(l.ways) == 0 || !elsewhere(cause.Of(err)):
+			l.finish(cause.Of(err))
+			return
+		}
+		l.log.Warn("a way to call failed, trying the next", xlog.Err, err)
+	}
+}
+
+// elsewhere reports whether another account may succeed: its own server is dead or does not serve us, and nothing is
+// known of the phone.
+func elsewhere(why cause.Cause) bool {
+	return why.Code == cause.Unavailable || why.Code == cause.Timeout || why.Code == cause.AuthFailed || why.Status >= 500 && why.Status < 600
+}
+
+// another calls by the next way, if the one that just ended allows that.
+func (l *Leg) another(why cause.Cause) bool {
+	if len(l.ways) == 0 || l.why != (cause.Cause{}) || l.phase != leg.Trying || l.agreed || !elsewhere(why) {
+		return false
+	}
+	l.log.Warn("a way to call failed, trying the next", "why", why.String())
+	l.place()
+	return true
 }
 
 // happened is an event of the dialog.
@@ -116,7 +144,9 @@ func (l *Leg) happened(e sip.Event) {
 	case sip.Info:
 		e.Reply(l.info(e), nil)
 	case sip.Ended:
-		l.finish(e.Cause)
+		if !l.another(e.Cause) {
+			l.finish(e.Cause)
+		}
 	}
 }
 

@@ -59,8 +59,8 @@ type Leg struct {
 
 	// Owned by run.
 	dialog  *sip.Dialog
-	shown   atomic.Pointer[sip.Dialog]  // the same, for Report
-	dial    func() (*sip.Dialog, error) // outgoing: places the call
+	shown   atomic.Pointer[sip.Dialog]    // the same, for Report
+	ways    []func() (*sip.Dialog, error) // outgoing: how the call can still be placed
 	phase   leg.Phase
 	local   sdp.Local
 	result  sdp.Result
@@ -144,9 +144,13 @@ func Accept(d *sip.Dialog, o Options) (*Leg, error) {
 	return l, nil
 }
 
-// Dial makes the leg of an outgoing call. The call is placed when the leg is answered, by place,
-// which is given our offer.
-func Dial(o Options, mediaIP netip.Addr, place func(offer []byte) (*sip.Dialog, error)) (*Leg, error) {
+// A Way places a call with our offer. It is hasty where another way is left: then it does not wait long for a
+// server that says nothing.
+type Way func(offer []byte, hasty bool) (*sip.Dialog, error)
+
+// Dial makes the leg of an outgoing call. The call is placed when the leg is answered, by the first of ways;
+// by the next where that one's server is dead or refuses to serve (T42).
+func Dial(o Options, mediaIP netip.Addr, ways ...Way) (*Leg, error) {
 	l, err := newLeg(o)
 	if err != nil {
 		return nil, err
@@ -155,10 +159,12 @@ func Dial(o Options, mediaIP netip.Addr, place func(offer []byte) (*sip.Dialog, 
 		l.player = prompt.NewPlayer(o.Sounds, o.Language)
 	}
 	l.address(mediaIP)
-	l.dial = func() (*sip.Dialog, error) {
-		offer, keys := l.local.Offer()
-		l.local.Keys, l.offered = keys, true
-		return place(offer)
+	for i, way := range ways {
+		l.ways = append(l.ways, func() (*sip.Dialog, error) {
+			offer, keys := l.local.Offer()
+			l.local.Keys, l.offered = keys, true
+			return way(offer, i+1 < len(ways))
+		})
 	}
 	l.tell(leg.Event{Phase: leg.Trying})
 	go l.run()
