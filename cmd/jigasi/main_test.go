@@ -259,8 +259,12 @@ func TestContainerVariables(t *testing.T) {
 		"JIGASI_SIP_URI=bot@127.0.0.1:9", "JIGASI_SIP_PASSWORD=sip-secret", "JIGASI_XMPP_PASSWORD=xmpp-secret", "XMPP_SERVER=127.0.0.1:9", fmt.Sprintf("JIGASI_STATS_PORT=%d", port),
 		fmt.Sprintf("JIGASI_CONFIGURATION=net.java.sip.communicator.SIP_PREFERRED_CLEAR_PORT=%d", freePort(t)),
 	}
+	env = append(env, "JIGASI_SIP_PASWORD=typo")
 	p := jigasi(t, t.TempDir(), env, "--nocomponent=true", "--configdir=/run/jigasi", "--configdirname=config")
 	p.serves(t)
+	if !strings.Contains(p.said(), "environment: warning: JIGASI_SIP_PASWORD: is no variable of the gateway and has no effect; did you mean JIGASI_SIP_PASSWORD?") {
+		t.Error("nobody is told of a misspelt variable")
+	}
 	check := jigasi(t, t.TempDir(), env, "healthcheck")
 	if status := check.end(t); status != 1 || !strings.Contains(check.said(), "not healthy") || strings.Contains(check.said(), "refused") {
 		t.Error(status, check.said())

@@ -33,6 +33,9 @@ func run(args []string, o Options, stderr io.Writer, env func(string) string) in
 		cwd = "."
 	}
 	cfg, findings, err := config.Load(args, env, cwd)
+	if cfg.Path == "" {
+		findings = append(findings, config.Misspelt(os.Environ(), env)...)
+	}
 	for _, f := range findings {
 		if f.Severity > config.Info || err != nil {
 			fmt.Fprintln(stderr, f)

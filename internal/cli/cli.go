@@ -53,6 +53,9 @@ func CheckConfig(args []string, stdout, stderr io.Writer, env func(string) strin
 		return 2
 	}
 	c, found, err := config.Load(args, env, cwd())
+	if c.Path == "" {
+		found = append(found, config.Misspelt(os.Environ(), env)...)
+	}
 	counts := map[config.Severity]int{}
 	for _, f := range found {
 		counts[f.Severity]++

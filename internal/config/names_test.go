@@ -121,3 +121,24 @@ func TestEveryVariableDoesSomething(t *testing.T) {
 		})
 	}
 }
+
+// TestMisspelt: a variable that nobody reads is named, with the one that was meant.
+func TestMisspelt(t *testing.T) {
+	env := environ("JIGASI_SIP_URI=a@b")
+	got := Misspelt([]string{"JIGASI_SIP_URI=a@b", "JIGASI_TRANSCRIBER_SEND_TEXT=1", "JIGASI_XMPP_PASWORD=x", "JIGASI_OPTS=", "JIGASI_WIBBLE=1", "HOME=/", "GC_PROJECT_ID=x"}, env)
+	var said []string
+	for _, f := range got {
+		said = append(said, f.Key+" "+f.Text)
+	}
+	want := []string{
+		"JIGASI_TRANSCRIBER_SEND_TEXT is no variable of the gateway and has no effect; did you mean JIGASI_TRANSCRIBER_SEND_TXT?",
+		"JIGASI_WIBBLE is no variable of the gateway and has no effect",
+		"JIGASI_XMPP_PASWORD is no variable of the gateway and has no effect; did you mean JIGASI_XMPP_PASSWORD?",
+	}
+	if !slices.Equal(said, want) {
+		t.Errorf("%q", said)
+	}
+	if Misspelt([]string{"JIGASI_WIBBLE=1"}, noEnv) != nil {
+		t.Error("a variable of somebody else is complained about")
+	}
+}
