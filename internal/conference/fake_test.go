@@ -281,6 +281,8 @@ func kind(e *stanza.Elem) string {
 		return "conference"
 	case e.Kid("", "services") != nil:
 		return "services"
+	case meetxml.IsMute(e) && e.Get("type") == "set":
+		return "mute"
 	case e.Name.Local == "iq":
 		return e.Get("type")
 	case e.Kid(meetxml.NSMUC, "x") != nil:

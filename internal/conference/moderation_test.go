@@ -112,7 +112,7 @@ func TestModeration(t *testing.T) {
 		s.component(moderator, `{"type":"av_moderation","approved":true,"mediaType":"audio"}`)
 		s.told(news.MayUnmute)
 		s.s.AskMute(false, "b")
-		if m := s.hears("set"); m.Get("to") != room+"/focus" || m.Kid("http://jitsi.org/jitmeet/audio", "mute").Get("jid") != me {
+		if m := s.hears("mute"); m.Get("to") != room+"/focus" || m.Kid("http://jitsi.org/jitmeet/audio", "mute").Get("jid") != me {
 			t.Errorf("asks %v", m)
 		}
 		s.shows("false", false)
@@ -131,7 +131,7 @@ func TestModeration(t *testing.T) {
 // TestFocusRefusesToUnmute: by an error or by silence, the phone stays as it is.
 func TestFocusRefusesToUnmute(t *testing.T) {
 	for name, answer := range map[string]func(*stage){
-		"error":   func(s *stage) { s.answers(refusing("set", &xmpp.Error{Condition: "not-allowed"})) },
+		"error":   func(s *stage) { s.answers(refusing("mute", &xmpp.Error{Condition: "not-allowed"})) },
 		"silence": func(s *stage) { s.answers(silent) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -144,7 +144,7 @@ func TestFocusRefusesToUnmute(t *testing.T) {
 				s.told(news.MayUnmute)
 				answer(s)
 				s.s.AskMute(false, "x")
-				s.hears("set")
+				s.hears("mute")
 				s.muted(Event{ID: "x"})
 			})
 		})
@@ -161,7 +161,7 @@ func TestModeratorsNeedNoPermission(t *testing.T) {
 		s.say("<presence xmlns='jabber:client' from='" + me + "'><x xmlns='http://jabber.org/protocol/muc#user'><item role='moderator' affiliation='owner'/><status code='110'/></x></presence>")
 		s.told(news.ModerationOff)
 		s.s.AskMute(false, "")
-		s.hears("set")
+		s.hears("mute")
 		s.muted(Event{OK: true})
 		s.self()
 		s.told(news.ModerationOn)

@@ -66,7 +66,7 @@ func relive(t *testing.T, script []line) {
 	seat := stanza.ParseJID(join.Get("to"))
 	r := &replayed{script: script, used: map[int]bool{}, asked: map[string]string{}}
 	set := func(o *Options) {
-		o.Room, o.Nick, o.Focus = seat.Bare(), seat.Resource, stanza.ParseJID(focusI)
+		o.Room, o.Nick, o.Focus, o.Mute = seat.Bare(), seat.Resource, stanza.ParseJID(focusI), true
 	}
 	play(t, set, func(s *stage) {
 		r.stage, r.began = s, time.Now().Add(-script[0].at)
@@ -103,7 +103,7 @@ func (r *replayed) line(l line) {
 			r.asked[l.e.Get("id")] = kind(l.e)
 		}
 		taken := r.opt.Handler(l.e)
-		if ours := l.e.Kid(jingle.NS, "jingle") != nil || l.e.Name.Local != "iq"; taken != ours {
+		if ours := l.e.Kid(jingle.NS, "jingle") != nil || l.e.Name.Local != "iq" || kind(l.e) == "mute"; taken != ours {
 			r.t.Errorf("%v: taken: %v", l.e, taken)
 		}
 	case kind(l.e) == jingle.SessionTerminate:
@@ -194,6 +194,16 @@ func (r *replayed) judge() {
 		t.Errorf("the last it says is %v", last)
 	}
 	r.judgeAccepts()
+	muted := false
+	for _, k := range r.asked {
+		muted = muted || k == "mute"
+	}
+	shown := slices.ContainsFunc(r.ours, func(e *stanza.Elem) bool {
+		return kind(e) == "presence" && e.Kid("", "audiomuted") != nil && e.Kid("", "audiomuted").Text == "true"
+	})
+	if muted != shown {
+		t.Errorf("muted by the room: %v, shown to it: %v", muted, shown)
+	}
 }
 
 // refused reports whether a request of the participant was answered by an error then.
@@ -244,8 +254,8 @@ func (r *replayed) judgeAccepts() {
 	}
 }
 
-// brief names what of a stanza has to be the same; nothing for what belongs to the connection, to
-// moderation, or to a participant of another kind.
+// brief names what of a stanza has to be the same; nothing for what belongs to the connection or to a
+// participant of another kind.
 func (r *replayed) brief(e *stanza.Elem) []string {
 	switch k := kind(e); k {
 	case "conference", "join", "leave", jingle.SessionAccept:
