@@ -3,11 +3,9 @@ package app
 import (
 	"cmp"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 
@@ -150,15 +148,9 @@ func account(acc config.SIPAccount) sip.Account {
 }
 
 func tlsConfig(t config.SIPTLS) (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: t.Trust.TrustAll} //nolint:gosec // trust_all is an explicit choice, said loudly by check-config
-	if t.Trust.CAFile != "" {
-		pem, err := os.ReadFile(t.Trust.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("sip.tls.trust.ca_file: %w", err)
-		}
-		if c.RootCAs = x509.NewCertPool(); !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("sip.tls.trust.ca_file: %s holds no certificate", t.Trust.CAFile)
-		}
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if err := trust(c, t.Trust); err != nil {
+		return nil, err
 	}
 	if t.CertFile != "" {
 		cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
