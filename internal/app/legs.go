@@ -30,6 +30,7 @@ func (a *App) sit(_ context.Context, p exchange.Place) exchange.Seat {
 		XMPP: a.callLogin(p), Room: p.Room, Domain: p.Domain, Nick: p.Nick, Focus: stanza.JID{Domain: cfg.Meeting.Focus + "." + p.Domain}, FocusRes: cfg.Meeting.Focus,
 		Password: p.Password, InviteTimeout: cfg.Meeting.InviteTimeout, Relays: len(cfg.Media.TURN) == 0,
 		LobbyTimeout: cfg.Meeting.LobbyTimeout, PasswordTimeout: cfg.Meeting.PasswordWait, Mute: cfg.Meeting.Mute,
+		LeaveEmpty: cfg.Meeting.LeaveEmpty, Trusted: cfg.Meeting.TrustedDomains,
 		Presence: meetxml.Presence{
 			Nick: p.Name, StatsID: cfg.Meeting.StatsID, Region: cfg.Meeting.Region, Version: "Jigasi " + a.opt.Version, Status: "Initializing Call",
 			Features: features(cfg),

@@ -162,3 +162,30 @@ func TestFullMeeting(t *testing.T) {
 	eventually(t, 10*time.Second, "the phone is told", p.voice)
 	eventually(t, 20*time.Second, "the call ends", func() bool { return len(m.app.Calls()) == 0 })
 }
+
+// TestBreakoutRooms: two phones are sent to a breakout room, hear each other there and nobody else, and come back.
+func TestBreakoutRooms(t *testing.T) {
+	t.Parallel()
+	m := start(t, lab.Options{}, nil)
+	a := m.Join("alpha", 620)
+	p, q := m.call(t, "alpha", 440, "PCMU"), m.call(t, "alpha", 500, "PCMA")
+	all := func() bool {
+		return hears(a, 440)() && hears(a, 500)() && p.tone(620) > -26 && p.tone(500) > -26 && q.tone(620) > -26 && q.tone(440) > -26
+	}
+	eventually(t, 20*time.Second, "everybody hears everybody", all)
+	main, side := m.XMPP.Room("alpha"), "b1@breakout."+lab.Domain
+	for _, c := range m.app.Calls() {
+		main.Send(c.Occupant.Resource, side)
+	}
+	eventually(t, 20*time.Second, "the phones hear each other alone", func() bool {
+		return p.tone(500) > -26 && q.tone(440) > -26 && p.tone(620) < -60 && q.tone(620) < -60
+	})
+	eventually(t, 5*time.Second, "the main room is left", func() bool { return len(a.Others()) == 0 })
+	for _, c := range m.app.Calls() {
+		if c.Room.String() == "" || c.Occupant.Bare().String() != side {
+			t.Errorf("%+v", c)
+		}
+		m.XMPP.Room(side).Send(c.Occupant.Resource, "alpha@"+m.XMPP.MUC())
+	}
+	eventually(t, 20*time.Second, "everybody hears everybody again", all)
+}

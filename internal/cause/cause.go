@@ -44,6 +44,7 @@ const (
 	LobbyWait           // waits in the lobby; never an end
 	LobbyDenied         // refused in the lobby
 	NotLive             // the meeting has not started
+	Deserted            // nobody but phones is left
 	FocusLeft           // the focus left and did not return
 	Lost                // the connection was lost for longer than we wait
 	Panic               // a defect of ours ended this call alone
@@ -55,7 +56,7 @@ var names = [codes]string{
 	"unknown", "normal", "cancelled", "answered_elsewhere", "busy", "no_answer", "declined",
 	"not_found", "no_room", "forbidden", "auth_failed", "no_codec", "bad_request", "full",
 	"draining", "timeout", "no_invite", "no_bridge", "no_media", "media_failed", "unavailable",
-	"kicked", "banned", "destroyed", "password_needed", "lobby_wait", "lobby_denied", "not_live", "focus_left",
+	"kicked", "banned", "destroyed", "password_needed", "lobby_wait", "lobby_denied", "not_live", "deserted", "focus_left",
 	"lost", "panic", "shutdown",
 }
 
@@ -80,7 +81,7 @@ var sipStatus = [codes]int{
 	Unknown: 500, Normal: 200, Cancelled: 487, AnsweredElse: 487, Busy: 486, NoAnswer: 480, Declined: 603,
 	NotFound: 404, NoRoom: 404, Forbidden: 403, AuthFailed: 403, NoCodec: 488, BadRequest: 400, Full: 486,
 	Draining: 503, Timeout: 504, NoInvite: 480, NoBridge: 480, NoMedia: 480, MediaFailed: 480, Unavailable: 503,
-	Kicked: 603, Banned: 403, Destroyed: 410, PasswordNeeded: 403, LobbyWait: 480, LobbyDenied: 603, NotLive: 480, FocusLeft: 480,
+	Kicked: 603, Banned: 403, Destroyed: 410, PasswordNeeded: 403, LobbyWait: 480, LobbyDenied: 603, NotLive: 480, Deserted: 480, FocusLeft: 480,
 	Lost: 480, Panic: 500, Shutdown: 503,
 }
 
@@ -127,7 +128,7 @@ var q850 = [codes]int{
 	Unknown: 127, Normal: 16, Cancelled: 16, AnsweredElse: 26, Busy: 17, NoAnswer: 19, Declined: 21,
 	NotFound: 1, NoRoom: 1, Forbidden: 21, AuthFailed: 21, NoCodec: 88, BadRequest: 111, Full: 17,
 	Draining: 41, Timeout: 102, NoInvite: 41, NoBridge: 41, NoMedia: 31, MediaFailed: 38, Unavailable: 27,
-	Kicked: 16, Banned: 21, Destroyed: 16, PasswordNeeded: 21, LobbyWait: 19, LobbyDenied: 21, NotLive: 31, FocusLeft: 41,
+	Kicked: 16, Banned: 21, Destroyed: 16, PasswordNeeded: 21, LobbyWait: 19, LobbyDenied: 21, NotLive: 31, Deserted: 16, FocusLeft: 41,
 	Lost: 38, Panic: 41, Shutdown: 41,
 }
 

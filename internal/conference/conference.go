@@ -55,6 +55,8 @@ type Options struct {
 	LobbyTimeout  time.Duration // for somebody to let the phone in; 0 means 10 min
 	Relays        bool          // ask for TURN servers
 	Mute          bool          // start muted where the room wants it
+	LeaveEmpty    bool          // end when nobody but phones is left
+	Trusted       []string      // domains whose members are believed to be phones, if they say so
 
 	// PasswordTimeout is for the phone to give the password that the room wants; 0: it cannot give any.
 	PasswordTimeout time.Duration
@@ -149,7 +151,8 @@ type Session struct {
 	epoch    int // of the connection: what belongs to an older one is passed over
 	presence meetxml.Presence
 	focus    focus
-	who      map[string]string // occupants but us and the focus, and their role
+	who      map[string]member // occupants but us and the focus
+	room     stanza.JID        // where we are, or are going: breakout rooms are others
 	sources  map[uint32]jingle.Source
 	offer    *Offer
 	accepted bool
@@ -166,6 +169,7 @@ type Session struct {
 
 	parts        meetxml.Components
 	lobby        stanza.JID
+	lobbyOn      bool // the room has one now: who is alone in it can let nobody in
 	inLobby      bool
 	passwords    int // that the phone gave
 	moderation   moderation
@@ -176,6 +180,12 @@ type Session struct {
 	expectedAt time.Time // a session-initiate, since when
 	why        cause.Cause
 	ended      bool
+}
+
+// A member is another occupant.
+type member struct {
+	role  string
+	phone bool // a gateway's, and believed to be
 }
 
 type focus struct {
@@ -216,7 +226,7 @@ func Join(o Options) *Session {
 	s := &Session{
 		opt: o, log: xlog.Or(o.Log), events: make(chan Event, 128), inbox: make(chan func(), 1024),
 		asked: make(chan func(), 64), leaving: make(chan cause.Cause, 1), done: make(chan struct{}),
-		occupant: o.Room.With(o.Nick), presence: o.Presence, who: map[string]string{}, sources: map[uint32]jingle.Source{}, timer: time.NewTimer(time.Hour),
+		occupant: o.Room.With(o.Nick), presence: o.Presence, who: map[string]member{}, room: o.Room, sources: map[uint32]jingle.Source{}, timer: time.NewTimer(time.Hour),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	caps := s.caps()

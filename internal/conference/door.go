@@ -50,7 +50,7 @@ func (s *Session) lobbyIn(e *stanza.Elem) {
 		s.tell(Event{Kind: Joined})
 		s.tell(Event{Kind: Waiting, Text: InLobby})
 		s.tell(Event{Kind: Told, Item: news.LobbyEntered})
-	case o.Gone && o.Destroyed && o.Alternate.Bare().Equal(s.opt.Room):
+	case o.Gone && o.Destroyed && o.Alternate.Bare().Equal(s.room):
 		s.letIn("", true) // the lobby was switched off
 	case o.Gone && o.Destroyed:
 		s.turnedAway(cause.Cause{Code: cause.Destroyed, Text: "the meeting ended while the caller waited in its lobby"})
@@ -92,7 +92,7 @@ func (s *Session) leaveLobby(gone bool) {
 		_ = s.link.Send(stanza.New("", "presence", "to", s.lobby.With(s.opt.Nick).String(), "type", "unavailable"))
 	}
 	s.inLobby = false
-	s.seat(s.opt.Room.With(s.opt.Nick))
+	s.seat(s.room.With(s.opt.Nick))
 }
 
 // askPassword waits for the phone to give a password, if the operator wants that and it has tries left.

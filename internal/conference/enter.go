@@ -16,12 +16,12 @@ import (
 func (s *Session) enter() {
 	s.state = entering
 	s.epoch++
-	epoch := s.epoch
+	epoch, room := s.epoch, s.room
 	s.wait(enterLimit)
 	s.beside(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, enterLimit)
 		defer cancel()
-		r, err := s.connect(ctx, epoch)
+		r, err := s.connect(ctx, epoch, room)
 		ok := s.post(func() { s.entered(epoch, r, err) })
 		if !ok && r.link != nil {
 			_ = r.link.Close(ctx)
@@ -42,7 +42,7 @@ type known struct {
 	parts  meetxml.Components
 }
 
-func (s *Session) connect(ctx context.Context, epoch int) (entry, error) {
+func (s *Session) connect(ctx context.Context, epoch int, room stanza.JID) (entry, error) {
 	xo := s.opt.XMPP
 	xo.Caps, xo.Ordered = s.caps, true
 	xo.Handler = func(e *stanza.Elem) bool {
@@ -67,7 +67,7 @@ func (s *Session) connect(ctx context.Context, epoch int) (entry, error) {
 		}
 	}()
 	about := s.askDomain(ctx, link)
-	r.reply, err = s.ask(ctx, link)
+	r.reply, err = s.ask(ctx, link, room)
 	r.known = <-about
 	whole = true
 	return r, err
@@ -114,9 +114,9 @@ func (s *Session) askDomain(ctx context.Context, link Link) <-chan known {
 
 // ask sends the conference request until the focus is ready. Where the focus does not answer, the
 // join goes on: the room may have one already (gateway spec 4.4).
-func (s *Session) ask(ctx context.Context, link Link) (meetxml.ConferenceReply, error) {
+func (s *Session) ask(ctx context.Context, link Link, room stanza.JID) (meetxml.ConferenceReply, error) {
 	to := s.opt.Focus
-	req := stanza.New("", "iq", "type", "set", "to", to.String()).Add(meetxml.ConferenceRequest{Room: s.opt.Room.String()}.Elem())
+	req := stanza.New("", "iq", "type", "set", "to", to.String()).Add(meetxml.ConferenceRequest{Room: room.String()}.Elem())
 	var last meetxml.ConferenceReply
 	for wait := time.Second; ; wait *= 2 {
 		began := time.Now()
@@ -230,6 +230,14 @@ func (s *Session) join() {
 
 // failed is a try to enter that failed: the first one ends the session, a later one is tried again.
 func (s *Session) failed(why cause.Cause) {
+	if !s.room.Equal(s.opt.Room) {
+		s.log.Warn("the breakout room cannot be entered; going back to the main room", "why", why.String())
+		s.room = s.opt.Room
+		s.seat(s.room.With(s.opt.Nick))
+		s.state = lost
+		s.wait(s.backoff.Next())
+		return
+	}
 	if s.lostAt.IsZero() || fatal(why.Code) || time.Since(s.lostAt) > s.opt.ReturnTimeout {
 		if !s.lostAt.IsZero() && !fatal(why.Code) {
 			why = cause.Cause{Code: cause.Lost, Text: "the connection to the meeting was lost and did not come back: " + why.String(), Err: why.Err}

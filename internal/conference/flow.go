@@ -201,10 +201,10 @@ func (s *Session) uninvited() {
 
 // askAgain repeats the conference request for a focus that left.
 func (s *Session) askAgain() {
-	link := s.link
+	link, room := s.link, s.room
 	s.beside(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)
 		defer cancel()
-		_, _ = s.ask(ctx, link) // its presence tells
+		_, _ = s.ask(ctx, link, room) // its presence tells
 	})
 }

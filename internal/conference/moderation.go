@@ -83,7 +83,7 @@ func (s *Session) SetMuted(on bool) {
 // askFocus has the focus confirm a change while moderation is on.
 func (s *Session) askFocus(on bool, id string) {
 	link, epoch := s.link, s.epoch
-	iq := stanza.New("", "iq", "type", "set", "to", s.opt.Room.With(s.opt.FocusRes).String()).Add(meetxml.MuteRequest(s.Occupant(), on))
+	iq := stanza.New("", "iq", "type", "set", "to", s.room.With(s.opt.FocusRes).String()).Add(meetxml.MuteRequest(s.Occupant(), on))
 	s.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, muteLimit)
 		defer cancel()
@@ -112,12 +112,12 @@ func (s *Session) raiseHand() {
 // messageIn is a message: of the room, or of a part of the server.
 func (s *Session) messageIn(e *stanza.Elem) {
 	from := stanza.ParseJID(e.Get("from"))
-	if from.Equal(s.opt.Room) {
+	if from.Equal(s.room) {
 		s.invitationIn(e)
 		return
 	}
 	m, ok := meetxml.ParseMessage(e)
-	if !ok || !s.isPart(from, m.Type) || m.Room != "" && !stanza.ParseJID(m.Room).Bare().Equal(s.opt.Room) {
+	if !ok || !s.isPart(from, m.Type) || m.Room != "" && !stanza.ParseJID(m.Room).Bare().Equal(s.room) {
 		return
 	}
 	switch m.Type {
@@ -125,6 +125,8 @@ func (s *Session) messageIn(e *stanza.Elem) {
 		s.moderated(m)
 	case "room_metadata":
 		s.metadata(m)
+	case "breakout_rooms":
+		s.breakout(m)
 	}
 }
 
@@ -132,7 +134,7 @@ func (s *Session) messageIn(e *stanza.Elem) {
 func (s *Session) isPart(from stanza.JID, typ string) bool {
 	part, ok := s.parts[typ]
 	if !ok {
-		usual := map[string]string{"av_moderation": "avmoderation.", "room_metadata": "metadata."}[typ]
+		usual := map[string]string{"av_moderation": "avmoderation.", "room_metadata": "metadata.", "breakout_rooms": "breakout."}[typ]
 		part = stanza.JID{Domain: usual + s.opt.Domain}
 		ok = usual != ""
 	}
@@ -188,6 +190,7 @@ func (s *Session) metadata(m meetxml.Message) {
 	if m.StartMuted && s.opt.Mute && s.offers == 0 {
 		s.startMuted()
 	}
+	s.lobbyOn = m.Lobby
 	if m.Transcribing != s.transcribing {
 		s.transcribing = m.Transcribing
 		s.tell(Event{Kind: Told, Item: either(m.Transcribing, news.TranscriptionOn, news.TranscriptionOff)})

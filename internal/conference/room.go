@@ -1,6 +1,7 @@
 package conference
 
 import (
+	"slices"
 	"time"
 
 	"jigasi/internal/cause"
@@ -26,7 +27,7 @@ func (s *Session) stanza(e *stanza.Elem) {
 		return
 	}
 	switch from := stanza.ParseJID(e.Get("from")).Bare(); {
-	case e.Name.Local == "presence" && from.Equal(s.opt.Room):
+	case e.Name.Local == "presence" && from.Equal(s.room):
 		s.presenceIn(e)
 	case e.Name.Local == "presence" && from.Equal(s.lobby):
 		s.lobbyIn(e)
@@ -50,7 +51,7 @@ func (s *Session) hangup(iq *stanza.Elem) {
 	switch {
 	case iq.Get("type") != "set":
 		_ = s.link.ReplyError(iq, "modify", "bad-request", "")
-	case !s.joined || !from.Bare().Equal(s.opt.Room) || !focus && s.who[from.Resource] != "moderator":
+	case !s.joined || !from.Bare().Equal(s.room) || !focus && s.who[from.Resource].role != "moderator":
 		s.log.Warn("somebody who is no moderator wanted to hang up", xlog.From, from.Resource)
 		_ = s.link.ReplyError(iq, "auth", "forbidden", "only moderators hang up")
 	default:
@@ -78,11 +79,12 @@ func (s *Session) presenceIn(e *stanza.Elem) {
 		s.left(o.Nick)
 	default:
 		_, known := s.who[o.Nick]
+		is := member{role: o.Role, phone: o.Jigasi && slices.Contains(s.opt.Trusted, o.JID.Domain)}
 		switch {
 		case known:
-			s.who[o.Nick] = o.Role
+			s.who[o.Nick] = is
 		case len(s.who) < maxMembers && o.Nick != s.opt.Nick:
-			s.who[o.Nick] = o.Role
+			s.who[o.Nick] = is
 			s.count()
 			s.settle()
 			if s.state == talking {
@@ -127,6 +129,8 @@ func (s *Session) self(o meetxml.Occupant) {
 func (s *Session) removed(o meetxml.Occupant) {
 	s.joined = false
 	switch {
+	case o.Destroyed && !s.room.Equal(s.opt.Room):
+		s.move(s.opt.Room) // a breakout room is closed
 	case o.Destroyed:
 		s.finish(cause.Cause{Code: cause.Destroyed, Text: "the meeting was ended"})
 	case o.Has(301):
@@ -187,6 +191,10 @@ func (s *Session) left(nick string) {
 	}
 	if gone != nil {
 		s.tell(Event{Kind: SourcesChanged, Removed: gone})
+	}
+	if s.deserted() {
+		s.finish(cause.Cause{Code: cause.Deserted, Text: "nobody but phones is left in the meeting"})
+		return
 	}
 	if s.state == invited {
 		s.settle()
@@ -252,4 +260,18 @@ func (s *Session) suspend(why cause.Cause) {
 func (s *Session) forgetSession() {
 	s.offer, s.accepted, s.waiting = nil, false, ""
 	clear(s.sources)
+}
+
+// deserted reports whether the call should end because there is nobody to talk to (gateway spec 4.10): the operator
+// wants it so, or a lobby keeps everybody out whom only a member could let in.
+func (s *Session) deserted() bool {
+	if !s.joined || !s.opt.LeaveEmpty && !s.lobbyOn {
+		return false
+	}
+	for _, m := range s.who {
+		if !m.phone {
+			return false
+		}
+	}
+	return true
 }

@@ -45,7 +45,7 @@ func (s *Session) jingleIn(iq *stanza.Elem) {
 
 // fromFocus reports whether an IQ comes from the seat of the focus while it sits there.
 func (s *Session) fromFocus(iq *stanza.Elem) bool {
-	return s.focus.present && stanza.ParseJID(iq.Get("from")).Equal(s.opt.Room.With(s.opt.FocusRes))
+	return s.focus.present && stanza.ParseJID(iq.Get("from")).Equal(s.room.With(s.opt.FocusRes))
 }
 
 func (s *Session) act(m *jingle.Message, from string) {

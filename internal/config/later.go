@@ -9,7 +9,6 @@ import (
 // later are the keys that are read and checked, and have no effect in this version. Whoever
 // sets one is told; whoever makes one work takes it out of here.
 var later = []string{
-	"meeting.trusted_domains", "meeting.leave_empty",
 	"sip.accounts[].dtmf", "sip.accounts[].answer_empty_info",
 	"media.srtp_suites", "media.forward", "media.opus.fec",
 	"health.sip_uri",

@@ -62,6 +62,9 @@ type Message struct {
 
 	StartMuted   bool // room_metadata
 	Transcribing bool // room_metadata: speech is written down
+	Lobby        bool // room_metadata: the room has a lobby
+
+	MoveTo stanza.JID // breakout_rooms: we are to go to that room; zero if not
 }
 
 // maxJSON bounds a json-message.
@@ -77,6 +80,8 @@ func ParseMessage(e *stanza.Elem) (m Message, ok bool) {
 		Type      string `json:"type"`
 		Room      string `json:"room"`
 		MediaType string `json:"mediaType"`
+		Event     string `json:"event"`
+		RoomJID   string `json:"roomJid"`
 		Enabled   *bool  `json:"enabled"`
 		Approved  bool   `json:"approved"`
 		Removed   bool   `json:"removed"`
@@ -84,6 +89,7 @@ func ParseMessage(e *stanza.Elem) (m Message, ok bool) {
 			StartMuted struct {
 				Audio bool `json:"audio"`
 			} `json:"startMuted"`
+			Lobby     bool `json:"lobbyEnabled"`
 			Recording struct {
 				Transcribing bool `json:"isTranscribingEnabled"`
 			} `json:"recording"`
@@ -93,6 +99,10 @@ func ParseMessage(e *stanza.Elem) (m Message, ok bool) {
 		return Message{}, false
 	}
 	m = Message{Type: raw.Type, Room: raw.Room, StartMuted: raw.Metadata.StartMuted.Audio, Transcribing: raw.Metadata.Recording.Transcribing}
+	m.Lobby = raw.Metadata.Lobby
+	if raw.Event == "features/breakout-rooms/move-to-room" {
+		m.MoveTo = stanza.ParseJID(raw.RoomJID).Bare()
+	}
 	if m.Room == "" {
 		m.Room = j.Get("room")
 	}

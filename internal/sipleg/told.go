@@ -24,7 +24,7 @@ var saidOf = map[news.Item]prompt.Sound{
 
 // What a phone is told at the end, where the meeting is over for it.
 var saidAtEnd = map[cause.Code]prompt.Sound{
-	cause.LobbyDenied: prompt.LobbyAccessDenied, cause.Destroyed: prompt.LobbyMeetingEnd, cause.Full: prompt.MaxOccupants,
+	cause.LobbyDenied: prompt.LobbyAccessDenied, cause.Destroyed: prompt.LobbyMeetingEnd, cause.Deserted: prompt.LobbyMeetingEnd, cause.Full: prompt.MaxOccupants,
 	cause.Kicked: prompt.Removed, cause.Banned: prompt.Removed, cause.PasswordNeeded: prompt.PasswordNeeded,
 	cause.Lost: prompt.Lost, cause.FocusLeft: prompt.Lost, cause.NoInvite: prompt.Lost, cause.NoBridge: prompt.Lost,
 	cause.MediaFailed: prompt.Lost, cause.Unavailable: prompt.Lost, cause.Timeout: prompt.Lost, cause.Shutdown: prompt.Lost,

@@ -53,6 +53,11 @@ func (r *Room) Moderate(nick, json string) {
 // Metadata tells an occupant the state of the room.
 func (r *Room) Metadata(nick, json string) { r.tellFrom("metadata."+r.s.opt.Domain, nick, json) }
 
+// Send sends an occupant to another room, as a moderator does with breakout rooms.
+func (r *Room) Send(nick, room string) {
+	r.tellFrom("breakout."+r.s.opt.Domain, nick, `{"type":"breakout_rooms","event":"features/breakout-rooms/move-to-room","roomJid":"`+room+`"}`)
+}
+
 func (r *Room) tellFrom(component, nick, json string) {
 	r.mu.Lock()
 	o := r.find(nick)
@@ -66,7 +71,7 @@ func (r *Room) tellFrom(component, nick, json string) {
 // components are the parts that the main domain names (disco#info).
 func (s *Server) components() []*stanza.Elem {
 	var out []*stanza.Elem
-	for typ, name := range map[string]string{"av_moderation": "avmoderation.", "room_metadata": "metadata.", "lobbyrooms": "lobby."} {
+	for typ, name := range map[string]string{"av_moderation": "avmoderation.", "room_metadata": "metadata.", "lobbyrooms": "lobby.", "breakout_rooms": "breakout."} {
 		out = append(out, stanza.New("", "identity", "category", "component", "type", typ, "name", name+s.opt.Domain))
 	}
 	return out

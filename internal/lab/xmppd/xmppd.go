@@ -120,7 +120,7 @@ func (s *Server) route(from stanza.JID, e *stanza.Elem) {
 	switch {
 	case e.Get("to") == "" || to.Equal(stanza.JID{Domain: s.opt.Domain}):
 		s.server(e)
-	case to.Domain == s.MUC() || to.Domain == s.Lobby() || strings.HasPrefix(to.Domain, "internal.") || strings.HasPrefix(to.Domain, "conference."):
+	case to.Domain == s.MUC() || to.Domain == s.Lobby() || to.Domain == "breakout."+s.opt.Domain || strings.HasPrefix(to.Domain, "internal.") || strings.HasPrefix(to.Domain, "conference."):
 		s.muc(from, to, e)
 	default:
 		if !s.deliver(to, e) && e.Name.Local == "iq" && (e.Get("type") == "get" || e.Get("type") == "set") {
