@@ -15,6 +15,8 @@ want turnserver coturn
 want chromium chromium
 want node nodejs
 want npm npm
+want curl curl
+want systemd-analyze systemd
 ls /usr/lib/*/kamailio/modules/tls.so >/dev/null 2>&1 || missing="$missing kamailio-tls-modules"
 test -f /usr/include/opus/opus.h || missing="$missing libopus-dev gcc libc6-dev"
 if test -n "$missing"; then
