@@ -196,6 +196,9 @@ func (l *loader) checkMedia(m *Media) {
 		l.at(Error, "media.codecs", "is empty: name at least PCMU")
 	}
 	l.oneOf("media.srtp", m.SRTP, "off", "optional", "required")
+	if len(m.Suites) == 0 && m.SRTP != "off" {
+		l.at(Error, "media.srtp_suites", "is empty: without a suite nothing can be encrypted")
+	}
 	for _, s := range m.Suites {
 		l.oneOf("media.srtp_suites", s, suiteNames...)
 	}

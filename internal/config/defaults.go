@@ -28,7 +28,7 @@ func defaultMedia() Media {
 		MinPort: 10000, MaxPort: 20000,
 		Codecs:  []string{"opus", "G722", "PCMU", "PCMA"},
 		SRTP:    "off",
-		Suites:  []string{"AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"},
+		Suites:  []string{"AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"},
 		PTime:   20,
 		Opus:    Opus{Complexity: -1, FEC: true, DTX: true},
 		DigitMS: 100, Silence: 10 * time.Second,

@@ -10,7 +10,7 @@ import (
 // sets one is told; whoever makes one work takes it out of here.
 var later = []string{
 	"sip.accounts[].dtmf", "sip.accounts[].answer_empty_info",
-	"media.srtp_suites", "media.forward", "media.opus.fec",
+	"media.forward", "media.opus.fec",
 	"health.sip_uri",
 }
 

@@ -200,6 +200,7 @@ func (old *legacy) composeGlobals() {
 			old.warn(Warning, p, "is no JSON array of strings and is left out")
 		}
 	}
+	old.suites(old.props["net.java.sip.communicator.service.neomedia.SDES_CIPHER_SUITES"])
 	if p := old.props[prefixJigasi+"ALLOWED_JID"]; p.value != "" {
 		old.cfg.DialOut.Allowed = []string{p.value}
 		old.mark("dial_out.allowed", p.place)

@@ -171,9 +171,7 @@ func (old *legacy) sipAccount(b block) {
 	a.DTMF = b.dtmf()
 	b.mark(b.section+"dtmf", b.prop("DTMF_METHOD").place)
 	a.Extra = b.extraHeaders()
-	if v := b.get("SDES_CIPHER_SUITES"); v != "" {
-		old.cfg.Media.Suites = commas(v)
-	}
+	old.suites(b.prop("SDES_CIPHER_SUITES"))
 	if n, err := strconv.Atoi(b.get("DTMF_MINIMAL_TONE_DURATION")); err == nil && n > 0 {
 		old.cfg.Media.DigitMS = n
 	}
@@ -185,6 +183,25 @@ func (old *legacy) sipAccount(b block) {
 		old.mark("media.forward", b.prop("USE_TRANSLATOR_IN_CONFERENCE").place)
 	}
 	old.cfg.SIP.Accounts = append(old.cfg.SIP.Accounts, a)
+}
+
+// suites takes those of SRTP that are spoken here.
+func (old *legacy) suites(p property) {
+	var known []string
+	for _, s := range commas(p.value) {
+		if !slices.Contains(suiteNames, s) {
+			old.warn(Info, p, "%.40q is not spoken here and will not be offered", s)
+			continue
+		}
+		known = append(known, s)
+	}
+	switch {
+	case len(known) > 0:
+		old.cfg.Media.Suites = known
+		old.mark("media.srtp_suites", p.place)
+	case p.value != "":
+		old.warn(Warning, p, "leaves no suite that is spoken here: media.srtp_suites is used")
+	}
 }
 
 func (old *legacy) openTrunks(p property) {

@@ -88,7 +88,7 @@ var globals = []row{
 	{"net.java.sip.communicator.SIP_PREFERRED_CLEAR_PORT", "sip.listen", composed, ""},
 	{"net.java.sip.communicator.SIP_PREFERRED_SECURE_PORT", "sip.listen", composed, "with sip.tls.cert_file, which has to be added"},
 	{"net.java.sip.communicator.service.gui.ALWAYS_TRUST_MODE_ENABLED", "xmpp.tls.trust_all, sip.tls.trust.trust_all", composed, "dangerous; use ca_file or pin_sha256"},
-	{"net.java.sip.communicator.service.neomedia.SDES_CIPHER_SUITES", "media.srtp_suites", list, ""},
+	{"net.java.sip.communicator.service.neomedia.SDES_CIPHER_SUITES", "media.srtp_suites", composed, "separated by commas"},
 	{"org.ice4j.ice.harvest.NAT_HARVESTER_PUBLIC_ADDRESS", "public_ip", asIs, ""},
 
 	{prefixJigasi + "ENABLE_TRANSCRIPTION", "", composed, "later: transcription"},

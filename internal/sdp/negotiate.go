@@ -59,6 +59,7 @@ type Local struct {
 	RTCPMux   bool           // offer it; an answer follows the offer
 	Codecs    []Codec        // by preference; nil means all
 	SRTP      Policy
+	Suites    []string  // of SRTP, by preference; nil means all
 	Ptime     int       // ms to ask for; 0 asks for nothing
 	Direction Direction // what we want; sendrecv by default
 	SessionID uint64
@@ -108,9 +109,12 @@ func Answer(offer *Session, l Local) ([]byte, Result, error) {
 	}
 	var crypto []Crypto
 	if m.profile() == secure || l.SRTP != Off && m.keyed() {
-		theirs, ok := bestCrypto(m.Crypto)
-		if !ok {
-			return nil, Result{}, noCodec("no SRTP suite in common: AES_CM_128_HMAC_SHA1_80 is expected")
+		theirs, ok := l.bestCrypto(m.Crypto)
+		switch {
+		case !ok && m.profile() == plain && l.SRTP == Optional:
+			return Answer(offer, l.unsecured())
+		case !ok:
+			return nil, Result{}, noCodec("no SRTP suite in common: one of %s is expected", strings.Join(l.suites(), ", "))
 		}
 		own := newCrypto(theirs.Tag, theirs.Suite)
 		for _, k := range l.Keys {
@@ -160,8 +164,7 @@ func (s *Session) choose(p Policy) *Media {
 // keyed reports a plain line with a key that can be used: phones that are set to encrypt where the other
 // side can offer that, though RFC 4568 knows keys on secure lines alone.
 func (m *Media) keyed() bool {
-	_, ok := bestCrypto(m.Crypto)
-	return ok && m.profile() == plain
+	return len(m.Crypto) > 0 && m.profile() == plain // what is not spoken here was left out in parsing
 }
 
 func (s *Session) whyNone(p Policy) error {
@@ -179,10 +182,32 @@ func (s *Session) whyNone(p Policy) error {
 	return noCodec("no audio is offered")
 }
 
-func bestCrypto(list []Crypto) (Crypto, bool) {
-	for _, s := range suites {
+// unsecured is l without encryption.
+func (l Local) unsecured() Local {
+	l.SRTP = Off
+	return l
+}
+
+// suites are the names of those that l speaks, the best first.
+func (l Local) suites() []string {
+	var out []string
+	for _, name := range l.Suites {
+		if suiteSize(name) > 0 {
+			out = append(out, name)
+		}
+	}
+	if l.Suites == nil {
+		for _, s := range suites {
+			out = append(out, s.name)
+		}
+	}
+	return out
+}
+
+func (l Local) bestCrypto(list []Crypto) (Crypto, bool) {
+	for _, name := range l.suites() {
 		for _, c := range list {
-			if c.Suite == s.name {
+			if c.Suite == name {
 				return c, true
 			}
 		}

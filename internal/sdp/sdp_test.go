@@ -149,6 +149,33 @@ func TestT24_SRTPPolicy(t *testing.T) {
 	}
 }
 
+// TestSuites: only the suites of the configuration are offered and taken, in its order; where encryption is only
+// wished for, a key of another suite on a plain line is no reason to refuse.
+func TestSuites(t *testing.T) {
+	one := sdp.Local{Addr: here, SRTP: sdp.Optional, Suites: []string{"AES_CM_128_HMAC_SHA1_32", "AES_CM_128_HMAC_SHA1_80"}}
+	_, keys := one.Offer()
+	if len(keys) != 2 || keys[0].Suite != "AES_CM_128_HMAC_SHA1_32" || keys[1].Suite != "AES_CM_128_HMAC_SHA1_80" {
+		t.Errorf("%+v", keys)
+	}
+	one.Suites = one.Suites[:1]
+	for line, want := range map[string]string{"m=audio 4000 RTP/AVP 0\r\n" + key: "plain", "m=audio 4000 RTP/SAVP 0\r\n" + key: "no_codec"} {
+		offer, err := sdp.Parse([]byte(session(line)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := "plain"
+		_, r, err := sdp.Answer(offer, one)
+		if err != nil {
+			got = cause.Of(err).Code.String()
+		} else if r.SRTP != nil {
+			got = "srtp"
+		}
+		if got != want {
+			t.Errorf("%q: %s, want %s (%v)", line, got, want, err)
+		}
+	}
+}
+
 func TestOfferIsAcceptedByItsAnswer(t *testing.T) {
 	for _, policy := range []sdp.Policy{sdp.Off, sdp.Optional, sdp.Required} {
 		us := sdp.Local{Addr: here, SRTP: policy, Ptime: 20}

@@ -19,8 +19,8 @@ func (l Local) Offer() ([]byte, []Crypto) {
 	}
 	keys := l.Keys
 	if l.SRTP != Off && keys == nil {
-		for i, s := range suites {
-			keys = append(keys, newCrypto(i+1, s.name))
+		for i, name := range l.suites() {
+			keys = append(keys, newCrypto(i+1, name))
 		}
 	}
 	r := Result{Codec: codecs[0], RecvPT: codecs[0].PT, DTMF: eventPT, DTMFClock: 8000, CN: -1, RTCPMux: l.RTCPMux}

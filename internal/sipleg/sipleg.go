@@ -32,6 +32,7 @@ type Options struct {
 	RTP        rtpport.Options // Pool and Clock are required
 	Codecs     []sdp.Codec     // by preference; nil means all
 	SRTP       sdp.Policy
+	Suites     []string   // of SRTP, by preference; nil means all
 	PTime      int        // length of the packets to ask for, in ms; 0 or 20 asks for nothing
 	MinKey     int        // shortest key sent to the phone, in ms
 	PublicIP   netip.Addr // for media; invalid means the address that signalling uses
@@ -109,7 +110,7 @@ func newLeg(o Options) (*Leg, error) {
 	if l.port, err = rtpport.Open(rtp); err != nil {
 		return nil, err
 	}
-	l.local = sdp.Local{Codecs: o.Codecs, SRTP: o.SRTP, SessionID: rand.Uint64() >> 2}
+	l.local = sdp.Local{Codecs: o.Codecs, SRTP: o.SRTP, Suites: o.Suites, SessionID: rand.Uint64() >> 2}
 	if o.PTime != 20 {
 		l.local.Ptime = o.PTime
 	}
