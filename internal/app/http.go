@@ -168,7 +168,7 @@ func (a *App) addBrewery(b config.Brewery) error {
 	login := xmppOptions(b.XMPP, a.log)
 	login.Software, login.Version = "Jigasi", a.opt.Version
 	o := control.Options{
-		Account: login, Room: stanza.ParseJID(b.Room).Bare(), Focus: control.Focus{Nick: a.cfg.Meeting.Focus}, Rules: &r, BOSH: b.CallURL,
+		Account: login, Room: stanza.ParseJID(b.Room).Bare(), Focus: control.Focus{Nick: a.cfg.Meeting.Focus, Guests: guests(a.cfg, b)}, Rules: &r, BOSH: b.CallURL,
 		Stats: a.breweryStats, Dial: a.exchange.Dial, Log: a.log,
 		Hangup: a.exchange.HangupOccupant,
 	}
@@ -178,6 +178,20 @@ func (a *App) addBrewery(b config.Brewery) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	return a.breweries.Add(ctx, b.ID, o)
+}
+
+// guests are the domains where anybody may log in: a focus has its account elsewhere.
+func guests(cfg *config.Config, b config.Brewery) []string {
+	out := []string{}
+	for _, d := range []string{cfg.Meeting.Domain, b.Domain} {
+		if d != "" {
+			out = append(out, d, "guest."+d)
+		}
+	}
+	if cfg.XMPP.Anonymous() {
+		out = append(out, cfg.XMPP.Domain)
+	}
+	return out
 }
 
 func (a *App) breweryStats() control.Stats {

@@ -1,6 +1,8 @@
 package control
 
 import (
+	"strings"
+
 	"jigasi/internal/rayo"
 	"jigasi/internal/stanza"
 )
@@ -19,6 +21,9 @@ type Focus struct {
 	// None means the brewery's address. Naming the focus itself is stricter: then
 	// another gateway's account cannot take the nick and dial.
 	Allowed []stanza.JID
+	// Guests are domains where anybody may log in. An occupant from there is not the
+	// focus, whatever its nick: the real one may be away, and its name free.
+	Guests []string
 }
 
 // A policy is Focus, and who the room says that its occupants are.
@@ -26,11 +31,12 @@ type policy struct {
 	room    stanza.JID
 	nick    string
 	allowed []stanza.JID
+	guests  []string
 	real    stanza.JID // of the occupant called nick, as last seen
 }
 
 func newPolicy(room stanza.JID, f Focus) policy {
-	p := policy{room: room, nick: f.Nick, allowed: f.Allowed}
+	p := policy{room: room, nick: f.Nick, allowed: f.Allowed, guests: f.Guests}
 	if p.nick == "" {
 		p.nick = "focus"
 	}
@@ -61,7 +67,7 @@ func (p *policy) mayDial(from stanza.JID) bool {
 			if nick == "" {
 				nick = p.nick
 			}
-			if occupant && from.Resource == nick {
+			if occupant && from.Resource == nick && !(nick == p.nick && p.guest()) {
 				return true
 			}
 		case occupant:
@@ -69,6 +75,16 @@ func (p *policy) mayDial(from stanza.JID) bool {
 				return true
 			}
 		case matches(a, from):
+			return true
+		}
+	}
+	return false
+}
+
+// guest reports whether the occupant called nick comes from where anybody may log in.
+func (p *policy) guest() bool {
+	for _, d := range p.guests {
+		if d != "" && strings.EqualFold(d, p.real.Domain) {
 			return true
 		}
 	}

@@ -69,6 +69,31 @@ func refused(b *Brewery) (total int64) {
 	return total
 }
 
+// TestAGuestIsNotTheFocus: the name alone is not enough where the room says who has it.
+func TestAGuestIsNotTheFocus(t *testing.T) {
+	for _, tt := range []struct {
+		real string
+		may  bool
+	}{
+		{"focus@auth.meet.localhost/focus", true},
+		{"focus@callcontrol.meet.localhost/focus", true},
+		{"", true}, // the room does not say
+		{"x1@meet.localhost/focus", false},
+		{"x1@MEET.localhost/focus", false},
+		{"focus@guest.meet.localhost/focus", false},
+	} {
+		p := newPolicy(stanza.ParseJID(brewery), Focus{Guests: []string{"meet.localhost", "guest.meet.localhost", ""}})
+		item := stanza.New(nsMUCUser, "item")
+		if tt.real != "" {
+			item.Set("jid", tt.real)
+		}
+		p.seen(stanza.ParseJID(focus), stanza.New("", "presence").Add(stanza.New(nsMUCUser, "x").Add(item)))
+		if got := p.mayDial(stanza.ParseJID(focus)); got != tt.may {
+			t.Errorf("focus is %q: may dial %v, want %v", tt.real, got, tt.may)
+		}
+	}
+}
+
 func TestWhoMayDial(t *testing.T) {
 	jids := func(s ...string) (out []stanza.JID) {
 		for _, x := range s {
