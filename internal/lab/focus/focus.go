@@ -39,6 +39,7 @@ type Focus struct {
 	in   chan func()
 	quit chan struct{}
 	done sync.WaitGroup
+	once sync.Once
 
 	// Owned by run.
 	rooms   map[string]*room
@@ -113,7 +114,7 @@ func (m *member) close() {
 
 // Close ends the focus without leaving its rooms.
 func (f *Focus) Close() {
-	close(f.quit)
+	f.once.Do(func() { close(f.quit) })
 	f.done.Wait()
 }
 

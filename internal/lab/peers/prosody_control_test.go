@@ -182,6 +182,41 @@ func TestT01_OnlyTheFocusDials(t *testing.T) {
 	}
 }
 
+// TestT01_AGuestTakesTheFocusName: while the focus is away anybody may be called focus in an open
+// brewery, and even own it; still he does not dial.
+func TestT01_AGuestTakesTheFocusName(t *testing.T) {
+	m := meet(t, "")
+	g := gatewayAt(t, m, brewing)
+	l := line(t, phone.Options{Log: logger()})
+	_, st := brewed(t, m, g)
+	m.abdicate()
+	here := make(chan bool, 10)
+	guest := m.guest(t, client.Options{Handler: func(e *stanza.Elem) {
+		if e.Name.Local == "presence" && e.Get("type") == "" && stanza.ParseJID(e.Get("from")).Resource == "focus" {
+			here <- true
+		}
+	}})
+	if err := guest.Send(stanza.New("jabber:client", "presence", "to", lab.Brewery+"/focus").Add(stanza.New("http://jabber.org/protocol/muc", "x"))); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-here:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the guest does not get in")
+	}
+	for _, to := range []string{st.Room.String(), st.JID.String()} {
+		e := stanza.New("jabber:client", "iq", "type", "set", "to", to).Add(
+			stanza.New("urn:xmpp:rayo:1", "dial", "to", l.URI()).Add(stanza.New("", "header", "name", "JvbRoomName", "value", "alpha@conference.meet.test")))
+		res, err := guest.Request(t.Context(), e)
+		if err != nil || res.Get("type") != "error" || res.Kid("", "error").Kid("", "forbidden") == nil {
+			t.Errorf("%s answers %v %v", to, res, err)
+		}
+	}
+	if n := g.Exchange().Stats().Outgoing; n != 0 {
+		t.Errorf("%d calls were tried", n)
+	}
+}
+
 func dialXML(to string) string {
 	return "<dial xmlns='urn:xmpp:rayo:1' to='" + to + "' from='x'><header name='JvbRoomName' value='alpha@conference.meet.test'/></dial>"
 }
