@@ -157,6 +157,9 @@ func TestRelays(t *testing.T) {
 func FuzzOccupant(f *testing.F) {
 	f.Add("<presence from='a@b/c'><x xmlns='http://jabber.org/protocol/muc#user'><item jid='a@b/c' role='moderator'><actor nick='n'/></item><status code='110'/></x></presence>")
 	f.Add("<presence from='a@b/c'><x xmlns='http://jabber.org/protocol/muc#user'><destroy/></x></presence>")
+	f.Add("<message><json-message xmlns='http://jitsi.org/jitmeet'>{\"type\":\"av_moderation\",\"mediaType\":\"audio\",\"enabled\":true}</json-message></message>")
+	f.Add("<iq><mute xmlns='http://jitsi.org/jitmeet/audio'>true</mute><query xmlns='http://jabber.org/protocol/disco#info'><identity category='component' type='x' name='y'/></query></iq>")
+	f.Add("<presence><error><lobbyroom>a@b/c</lobbyroom></error><jibri-recording-status xmlns='http://jitsi.org/protocol/jibri' status='on'/></presence>")
 	f.Fuzz(func(t *testing.T, s string) {
 		e, err := stanza.Parse([]byte(s), stanza.Limits{})
 		if err != nil {
@@ -170,5 +173,19 @@ func FuzzOccupant(f *testing.F) {
 		if r := ParseRelays(e); len(r) > 8 {
 			t.Errorf("%d relays", len(r))
 		}
+		if c := ParseComponents(e); len(c) > 32 {
+			t.Errorf("%d components", len(c))
+		}
+		if r := ParseRecording(e); r.On && !r.Known {
+			t.Errorf("%+v", r)
+		}
+		if on, ok := ParseMute(e); ok != IsMute(e) && ok || on && !ok {
+			t.Errorf("mute %v, %v", on, ok)
+		}
+		if l := LobbyRoom(e); l.Resource != "" {
+			t.Errorf("lobby %v", l)
+		}
+		_, _ = ParseMessage(e)
+		_, _ = ParseInvitation(e)
 	})
 }
