@@ -11,8 +11,9 @@ import (
 
 // state is where a session stands.
 //
-//	entering ── in the room ──> lonely (alone, or no bridge: no limit but the call's)
-//	    ^                          │ somebody there, bridge there
+//	entering ── in the room ──> lonely (alone, or no bridge: no limit but the call's;
+//	    ^                          │    without a bridge it comes anew each minute)
+//	    │                          │ somebody there, bridge there
 //	    │ lost connection,         v
 //	    │ rejoin               invited? ── session-initiate ──> talking
 //	    └────────────────────────  ^                               │ session-terminate,
@@ -38,6 +39,7 @@ const (
 	maxRejoins   = 3
 	maxTries     = 3 // of a join that is refused, beside the first
 	focusReturn  = 2 * time.Second
+	bridgeReturn = 65 * time.Second // without a bridge; Jicofo uses one that failed again after a minute, but only for who comes then
 	leaveLimit   = 2 * time.Second
 	restartApart = 5 * time.Second // Jicofo's limits on restart requests
 	restartMost  = 5               // a minute
@@ -135,6 +137,11 @@ func (s *Session) dropped() {
 
 // lose forgets all that hangs on being in the room, and says so.
 func (s *Session) lose(why cause.Cause) {
+	s.forgetRoom()
+	s.tell(Event{Kind: Suspended, Cause: why})
+}
+
+func (s *Session) forgetRoom() {
 	if s.lostAt.IsZero() {
 		s.lostAt = time.Now()
 	}
@@ -142,7 +149,6 @@ func (s *Session) lose(why cause.Cause) {
 	clear(s.who)
 	s.count()
 	s.focus.present = false
-	s.tell(Event{Kind: Suspended, Cause: why})
 }
 
 // rejoin leaves the room and comes again as the same occupant.
@@ -151,9 +157,14 @@ func (s *Session) rejoin(why string) {
 		s.finish(cause.Cause{Code: cause.NoInvite, Text: "the focus sends no session, also after joining again: look at Jicofo's log"})
 		return
 	}
+	s.lose(cause.Cause{Code: cause.Lost, Text: why})
+	s.comeAgain(why)
+}
+
+func (s *Session) comeAgain(why string) {
 	s.log.Warn("leaving the room to join it again", "why", why)
 	_ = s.link.Send(stanza.New("", "presence", "to", s.Occupant().String(), "type", "unavailable"))
-	s.lose(cause.Cause{Code: cause.Lost, Text: why})
+	s.forgetRoom()
 	s.joined = false
 	s.closeLater(s.link)
 	s.link = nil
@@ -178,7 +189,15 @@ func (s *Session) deadline() {
 		s.finish(cause.Cause{Code: cause.LobbyDenied, Text: "nobody let the caller in from the lobby in time"})
 	case asking:
 		s.finish(cause.Cause{Code: cause.PasswordNeeded, Text: "the meeting has a password, and the phone gave none in time"})
-	case lonely, talking:
+	case lonely:
+		switch {
+		case !s.focus.noBridge:
+		case len(s.who) == 0:
+			s.wait(bridgeReturn)
+		default:
+			s.comeAgain("there was no bridge for a minute") // nothing is suspended: there was no session
+		}
+	case talking:
 	}
 }
 

@@ -237,7 +237,7 @@ func (s *Session) patience() time.Duration {
 // because an invitation does not come, but joins again.
 func (s *Session) returning() bool { return s.talked || !s.lostAt.IsZero() }
 
-// rest waits for people or a bridge, without a limit. What was lost before is no longer
+// rest waits for people or a bridge, without an end. What was lost before is no longer
 // counted: what is lost from now on has a time of its own to come back.
 func (s *Session) rest(text string) {
 	if s.state == lonely && s.waiting == text {
@@ -245,6 +245,9 @@ func (s *Session) rest(text string) {
 	}
 	s.state, s.waiting, s.lostAt = lonely, text, time.Time{}
 	s.wait(24 * time.Hour)
+	if s.focus.noBridge {
+		s.wait(bridgeReturn)
+	}
 	s.tell(Event{Kind: Waiting, Text: text})
 }
 
