@@ -237,8 +237,12 @@ func Join(o Options) *Session {
 }
 
 func (s *Session) caps() xmpp.Caps {
+	features := meetxml.Features()
+	if s.opt.Mute {
+		features = append(features, meetxml.FeatureAudioMute)
+	}
 	return xmpp.Caps{
-		Node: "http://jitsi.org/jigasi", Features: meetxml.Features(),
+		Node: "http://jitsi.org/jigasi", Features: features,
 		Identities: []xmpp.Identity{{Category: "client", Type: "phone", Name: "jigasi"}},
 	}
 }

@@ -1,6 +1,7 @@
 package conference
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -265,5 +266,18 @@ func TestPresenceKeepsAll(t *testing.T) {
 	}
 	if e.Kid("", "status").Text != "Connected" {
 		t.Errorf("%v", e)
+	}
+}
+
+// TestMuteIsAFeatureOfTheDisco: Jicofo asks disco whether a gateway can be muted, and refuses the
+// moderator otherwise; browsers read it in the presence.
+func TestMuteIsAFeatureOfTheDisco(t *testing.T) {
+	for want, set := range map[bool]func(*Options){true: withMute, false: nil} {
+		play(t, set, func(s *stage) {
+			s.next()
+			if got := slices.Contains(s.opt.Caps().Features, meetxml.FeatureAudioMute); got != want {
+				t.Errorf("announces audio-mute: %v, want %v", got, want)
+			}
+		})
 	}
 }
