@@ -1,0 +1,68 @@
+package jigasi_test
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestCompatibilityIsTested: each row of docs/compat.md that says yes names tests, and each named test exists.
+func TestCompatibilityIsTested(t *testing.T) {
+	have := map[string]bool{}
+	test := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	err := filepath.WalkDir(".", func(at string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(at, "_test.go") {
+			return err
+		}
+		src, err := os.ReadFile(at)
+		for _, m := range test.FindAllSubmatch(src, -1) {
+			have[string(m[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("docs/compat.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	section := regexp.MustCompile(`^(gateway|conference|transcription) \d+\.\d+$`)
+	seen := map[string]bool{}
+	for line := range strings.Lines(string(doc)) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		name := strings.TrimSpace(cells[0])
+		if len(cells) != 4 || !section.MatchString(name) {
+			continue
+		}
+		seen[name] = true
+		far, tests := strings.TrimSpace(cells[2]), strings.TrimSpace(cells[3])
+		word := strings.FieldsFunc(far, func(r rune) bool { return r == ':' || r == ',' || r == ';' || r == ' ' })[0]
+		switch {
+		case word != "yes" && word != "partly" && word != "no" && word != "other":
+			t.Errorf("%s: %q is none of yes, partly, no and other", name, word)
+		case word != "no" && tests == "":
+			t.Errorf("%s: %s, and no test shows it", name, word)
+		case word != "yes" && word != "no" && far == word:
+			t.Errorf("%s: %s, and not how or why", name, word)
+		}
+		for _, n := range strings.FieldsFunc(tests, func(r rune) bool { return r == ',' || r == ' ' }) {
+			if !have[n] {
+				t.Errorf("%s names %s, which does not exist", name, n)
+			}
+		}
+	}
+	for prefix, most := range map[string][]int{"gateway": {0, 8, 9, 13, 15, 4, 8, 3, 6, 3}, "conference": {0, 7, 3, 10, 10, 9, 5, 3, 6}} {
+		for chapter, last := range most {
+			for i := 1; i <= last; i++ {
+				if n := fmt.Sprintf("%s %d.%d", prefix, chapter, i); !seen[n] {
+					t.Errorf("%s has no row", n)
+				}
+			}
+		}
+	}
+}
