@@ -1,6 +1,7 @@
 package conference
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -75,6 +76,65 @@ func capture(t *testing.T, file string) []line {
 	}
 	if len(all) < 20 {
 		t.Fatalf("%s: only %d stanzas", file, len(all))
+	}
+	return all
+}
+
+var segment = regexp.MustCompile(`(?m)^=== ([0-9.]+) stream \d+ (C->S|S->C)$`)
+
+// oldCapture reads what the Java gateway and a real server said to each other, as bytes of TCP.
+func oldCapture(t *testing.T, file string) []line {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(raw)
+	var all []line
+	marks := segment.FindAllStringSubmatchIndex(text, -1)
+	for i, m := range marks {
+		end := len(text)
+		if i+1 < len(marks) {
+			end = marks[i+1][0]
+		}
+		sec, err := strconv.ParseFloat(text[m[2]:m[3]], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := map[string]string{"C->S": "SEND", "S->C": "RECV"}[text[m[4]:m[5]]]
+		body := opening.ReplaceAllString(strings.TrimSpace(text[m[1]:end]), "")
+		r := stanza.NewReader(strings.NewReader(streamHead+body+"</stream:stream>"), stanza.Limits{})
+		if _, err := r.Header(); err != nil {
+			t.Fatal(err)
+		}
+		for e, err := r.Next(); err != io.EOF; e, err = r.Next() {
+			if err != nil {
+				t.Fatalf("%s, %v: %v", file, sec, err)
+			}
+			all = append(all, line{at: time.Duration(sec*1000) * time.Millisecond, dir: dir, e: e})
+		}
+	}
+	if len(all) < 20 {
+		t.Fatalf("%s: only %d stanzas", file, len(all))
+	}
+	return all
+}
+
+var opening = regexp.MustCompile(`^(<\?xml[^>]*>)?<stream:stream[^>]*>`)
+
+// everything gives the lines of all captures by the name of their file.
+func everything(t *testing.T) map[string][]line {
+	t.Helper()
+	all := map[string][]line{}
+	for _, f := range captures(t) {
+		all[strings.TrimSuffix(filepath.Base(f), ".xml")] = capture(t, f)
+	}
+	old, err := filepath.Glob("testdata/jigasi/*.txt")
+	if err != nil || len(old) != 3 {
+		t.Fatalf("%d captures of the Java gateway, %v", len(old), err)
+	}
+	for _, f := range old {
+		all["jigasi-"+strings.TrimSuffix(filepath.Base(f), ".txt")] = oldCapture(t, f)
 	}
 	return all
 }

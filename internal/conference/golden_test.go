@@ -7,7 +7,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -52,9 +51,10 @@ func understood(e *stanza.Elem) (name string, what any) {
 // read when somebody looked at it (-update writes that).
 func TestCapturesAreUnderstood(t *testing.T) {
 	var out strings.Builder
-	for _, file := range captures(t) {
-		fmt.Fprintf(&out, "# %s\n", filepath.Base(file))
-		for _, l := range capture(t, file) {
+	all := everything(t)
+	for _, file := range slices.Sorted(maps.Keys(all)) {
+		fmt.Fprintf(&out, "# %s\n", file)
+		for _, l := range all[file] {
 			if l.e == nil {
 				continue
 			}
@@ -91,8 +91,8 @@ func TestCapturesAreUnderstood(t *testing.T) {
 // TestCapturesLoseNothing counts, in the bare XML and JSON, what we claim to understand.
 func TestCapturesLoseNothing(t *testing.T) {
 	seen := map[string]int{}
-	for _, file := range captures(t) {
-		for _, l := range capture(t, file) {
+	for file, all := range everything(t) {
+		for _, l := range all {
 			if l.e == nil {
 				continue
 			}
@@ -298,8 +298,8 @@ func occupantFacts(o meetxml.Occupant) (facts []string) {
 // TestCapturesWithStrangers: elements and attributes that nobody knows, and another order of attributes, change nothing.
 func TestCapturesWithStrangers(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	for _, file := range captures(t) {
-		for _, l := range capture(t, file) {
+	for file, all := range everything(t) {
+		for _, l := range all {
 			if l.e == nil {
 				continue
 			}
