@@ -19,13 +19,15 @@ notices: ## bin/LICENSES, the licences of what the binary contains
 	sh packaging/notices.sh -tags 'libopus netgo osusergo' >bin/LICENSES
 
 deb: build notices ## dist/jigasi_*.deb for this machine (needs dpkg-deb, gcc and libopus-dev)
+	rm -f dist/*.deb
 	sh packaging/debian/build.sh bin/jigasi '$(DEBVERSION)' "$$($(GO) env GOARCH)" bin/LICENSES dist
 
-dist: deb ## archives for Linux (amd64 with libopus, arm64) and macOS (arm64), and their checksums
-	GOOS=linux GOARCH=arm64 $(CROSS) -o bin/linux-arm64/jigasi ./cmd/jigasi
+dist: deb ## archives for Linux (this machine's with libopus, arm64) and macOS (arm64), and their checksums
+	rm -f dist/*.tar.gz
 	GOOS=darwin GOARCH=arm64 $(CROSS) -o bin/darwin-arm64/jigasi ./cmd/jigasi
-	sh packaging/archive.sh bin/jigasi '$(VERSION)' linux amd64 bin/LICENSES dist
-	sh packaging/archive.sh bin/linux-arm64/jigasi '$(VERSION)' linux arm64 bin/LICENSES dist
+	sh packaging/archive.sh bin/jigasi '$(VERSION)' linux "$$($(GO) env GOARCH)" bin/LICENSES dist
+	test "$$($(GO) env GOARCH)" = arm64 || { GOOS=linux GOARCH=arm64 $(CROSS) -o bin/linux-arm64/jigasi ./cmd/jigasi && \
+		sh packaging/archive.sh bin/linux-arm64/jigasi '$(VERSION)' linux arm64 bin/LICENSES dist; }
 	sh packaging/archive.sh bin/darwin-arm64/jigasi '$(VERSION)' darwin arm64 bin/LICENSES dist
 	cd dist && sha256sum *.deb *.tar.gz >SHA256SUMS
 
