@@ -28,6 +28,7 @@ import (
 	"jigasi/internal/room"
 	"jigasi/internal/rtpport"
 	"jigasi/internal/sip"
+	"jigasi/internal/twin"
 	"jigasi/internal/xlog"
 )
 
@@ -48,6 +49,7 @@ type App struct {
 	publicIP netip.Addr
 
 	clock     *media.Clock
+	loop      *twin.Loop
 	pool      *rtpport.Pool
 	hub       *room.Hub
 	plan      dialplan.Plan
@@ -138,13 +140,14 @@ func never(d time.Duration) time.Duration {
 // Start opens the gateway. It returns when all listen; accounts and breweries connect in their
 // own time.
 func (a *App) Start() error {
-	a.clock = media.NewClock(func(v any, stack []byte) {
+	panicked := func(v any, stack []byte) {
 		a.panics.Add(1)
-		a.log.Error("panic on the clock: one call lost its sound", "panic", v, "stack", string(stack))
-	})
+		a.log.Error("panic in the media path: one call lost its sound", "panic", v, "stack", string(stack))
+	}
+	a.clock, a.loop = media.NewClock(panicked), twin.NewLoop(panicked)
 	if a.admin != nil {
 		if err := a.admin.Start(); err != nil {
-			a.clock.Close()
+			a.closeMedia()
 			return fmt.Errorf("the HTTP interface: %w", err)
 		}
 		a.log.Info("serving HTTP", "addr", a.admin.Addr().String())
@@ -152,7 +155,7 @@ func (a *App) Start() error {
 	if a.ua != nil {
 		if err := a.ua.Start(); err != nil {
 			a.closeAdmin(context.Background())
-			a.clock.Close()
+			a.closeMedia()
 			return err
 		}
 	}
@@ -218,10 +221,15 @@ func (a *App) Close(ctx context.Context) error {
 			errs = append(errs, a.ua.Close(ctx))
 		}
 		a.closeAdmin(ctx)
-		a.clock.Close()
+		a.closeMedia()
 		a.log.Info("gateway stopped")
 	})
 	return errors.Join(errs...)
+}
+
+func (a *App) closeMedia() {
+	a.clock.Close()
+	a.loop.Close()
 }
 
 func (a *App) closeAdmin(ctx context.Context) {

@@ -45,7 +45,7 @@ func (a *App) sit(_ context.Context, p exchange.Place) exchange.Seat {
 	return meetleg.Join(meetleg.Options{
 		Conference: co, Hub: a.hub, Opus: opusOptions(cfg), Outgoing: p.Outgoing, Gate: cfg.Media.Opus.DTX, Log: p.Log,
 		Bridge: bridge.Options{
-			PortMin: uint16(cfg.Media.MinPort), PortMax: uint16(cfg.Media.MaxPort), PublicIP: a.publicIP, Loopback: a.opt.Loopback, Relays: relays(cfg), DSCP: cfg.Media.DSCP,
+			PortMin: uint16(cfg.Media.MinPort), PortMax: uint16(cfg.Media.MaxPort), PublicIP: a.publicIP, Loopback: a.opt.Loopback, Loop: a.loop, Relays: relays(cfg), DSCP: cfg.Media.DSCP,
 		},
 	})
 }
@@ -174,7 +174,7 @@ func (a *App) phoneOptions(acc config.SIPAccount, log *slog.Logger) sipleg.Optio
 	}
 	m.SRTP = cmp.Or(acc.SRTP, m.SRTP)
 	return sipleg.Options{
-		RTP:   rtpport.Options{Pool: a.pool, Clock: a.clock, Opus: opusOptions(a.cfg), Silence: m.Silence, DSCP: m.DSCP},
+		RTP:   rtpport.Options{Pool: a.pool, Clock: a.clock, Loop: a.loop, Opus: opusOptions(a.cfg), Silence: m.Silence, DSCP: m.DSCP},
 		PTime: m.PTime, MinKey: m.DigitMS,
 		Codecs: sdp.Codecs(m.Codecs...), SRTP: srtpPolicy(m.SRTP), Suites: m.Suites, PublicIP: a.publicIP, HangupOnSilence: m.HangSilent, Log: log,
 		Sounds: a.sounds, Language: cmp.Or(acc.Language, s.Language), NoAnnouncements: !s.Announce, Chimes: s.Chimes, Heartbeat: acc.Heartbeat,

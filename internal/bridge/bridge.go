@@ -2,9 +2,9 @@
 // are controlled), DTLS (RFC 5764, we are the client), SRTP (RFC 3711, 7714). It knows no
 // Jingle IQ and no sound: transports come as structs, packets go to callbacks.
 //
-// There is no PeerConnection (docs/adr/0005). Media is read on the goroutine of the UDP
-// socket itself: a tap around the socket (tap.go) takes RTP and DTLS of the
-// selected pair out before the ICE agent would queue them, which saves a wake-up per packet.
+// There is no PeerConnection (docs/adr/0005). A tap around each UDP socket (tap.go) takes RTP and
+// DTLS of the selected pair out before the ICE agent would queue them; once media flows, a
+// twin of the socket has what the bridge sends, and is read by the clock (line.go).
 //
 // A Conn owns its goroutines; Close waits for all of them.
 package bridge
@@ -27,6 +27,7 @@ import (
 	"jigasi/internal/cause"
 	"jigasi/internal/jingle"
 	"jigasi/internal/rtpx"
+	"jigasi/internal/twin"
 	"jigasi/internal/xlog"
 
 	"github.com/pion/dtls/v3"
@@ -45,13 +46,14 @@ type Options struct {
 	PortMin, PortMax uint16     // of our UDP ports; 0 means any
 	PublicIP         netip.Addr // offered beside the local addresses; invalid means none
 	Relays           []Relay
-	Loopback         bool // offer loopback addresses too, for a bridge on this host
-	DSCP             int  // of what is sent
+	Loopback         bool       // offer loopback addresses too, for a bridge on this host
+	DSCP             int        // of what is sent
+	Loop             *twin.Loop // reads media once it flows; nil: as it comes
 
 	CheckLimit   time.Duration // until ICE has found a way; 0 means 15 s
 	ConsentLimit time.Duration // how long the bridge may leave our checks unanswered (RFC 7675); 0 means 7 s
 
-	// The callbacks run on the socket's goroutine, one at a time, and must not block. What they
+	// The callbacks run on the goroutine that reads, one at a time, and must not block. What they
 	// are given is valid until they return. A panic in one of them ends this connection alone.
 
 	// Want is asked before decryption whether a packet of a speaker is needed, so its header
@@ -88,6 +90,7 @@ type Conn struct {
 	conn   *ice.Conn
 	dtls   *dtls.Conn
 	media  atomic.Pointer[session]
+	line   line
 
 	connecting sync.Mutex // held by Connect and by the end of Close
 	done       chan struct{}
@@ -346,6 +349,7 @@ func (c *Conn) Close() {
 		c.cancel()
 		c.connecting.Lock() // Connect has returned
 		defer c.connecting.Unlock()
+		c.line.end()
 		if c.dtls != nil {
 			_ = c.dtls.Close() // the alert is a courtesy
 		}

@@ -12,6 +12,7 @@ import (
 	"jigasi/internal/cause"
 	"jigasi/internal/jingle"
 	"jigasi/internal/rtpx"
+	"jigasi/internal/twin"
 
 	"github.com/pion/rtp"
 	"go.uber.org/goleak"
@@ -21,7 +22,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func connect(t *testing.T, o bridge.Options) (*bridge.Conn, *peer) {
 	t.Helper()
-	o.Loopback = true
+	o.Loopback, o.Loop = true, twin.NewLoop(func(v any, stack []byte) { t.Errorf("panic %v\n%s", v, stack) })
+	t.Cleanup(o.Loop.Close)
 	c, err := bridge.New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

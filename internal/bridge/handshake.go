@@ -41,6 +41,7 @@ func (c *Conn) handshake(ctx context.Context, theirs []jingle.Fingerprint) error
 		return err
 	}
 	c.media.Store(s)
+	c.line.follow(c)
 	c.wg.Go(c.drainDTLS)
 	return nil
 }

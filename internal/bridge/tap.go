@@ -1,11 +1,14 @@
 package bridge
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"jigasi/internal/qos"
 	"jigasi/internal/xlog"
@@ -45,7 +48,7 @@ func (n *tapNet) ListenUDP(network string, local *net.UDPAddr) (transport.UDPCon
 	if err != nil {
 		return nil, err
 	}
-	t := &tap{UDPConn: c, n: n}
+	t := &tap{UDPConn: c, n: n, brought: make(chan arrival, 16)}
 	if a, ok := c.LocalAddr().(*net.UDPAddr); ok {
 		t.local = plain(a.AddrPort())
 		if err := qos.Mark(c, a.AddrPort().Addr(), n.c.opt.DSCP); err != nil {
@@ -62,6 +65,7 @@ func (n *tapNet) ListenUDP(network string, local *net.UDPAddr) (transport.UDPCon
 // bridge never changes it.
 func (n *tapNet) choose(local, remote ice.Candidate) {
 	n.route.Store(n.routeOf(local, remote))
+	n.c.line.follow(n.c)
 }
 
 func (n *tapNet) routeOf(local, remote ice.Candidate) *route {
@@ -102,14 +106,26 @@ func plain(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr()
 // DTLS of the selected pair do not reach it, but go straight to the connection.
 type tap struct {
 	*net.UDPConn
-	n     *tapNet
-	local netip.AddrPort
+	n       *tapNet
+	local   netip.AddrPort
+	brought chan arrival // what a twin has read for the agent
+	woken   atomic.Bool  // the deadline that has passed is bring's, not the agent's
 }
 
 // ReadFromAddrPort implements ice.AddrPortReaderWriter.
 func (t *tap) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 	for {
+		select {
+		case a := <-t.brought:
+			return copy(b, a.packet), a.from, nil
+		default:
+		}
 		size, from, err := t.UDPConn.ReadFromUDPAddrPort(b)
+		if errors.Is(err, os.ErrDeadlineExceeded) && t.woken.Swap(false) {
+			if err = t.SetReadDeadline(time.Time{}); err == nil {
+				continue
+			}
+		}
 		if err != nil || size == 0 || b[0] < 20 { // STUN
 			return size, from, err
 		}
@@ -135,8 +151,11 @@ func (t *tap) ReadFrom(b []byte) (int, net.Addr, error) {
 	return n, net.UDPAddrFromAddrPort(from), nil
 }
 
-// write sends to the selected pair: by the socket itself where it can, else by the agent.
+// write sends to the selected pair: by a socket itself where it can, else by the agent.
 func (c *Conn) write(b []byte) error {
+	if t := c.line.twin.Load(); t != nil {
+		return t.Write(b)
+	}
 	if r := c.tap.route.Load(); r != nil {
 		_, err := r.socket.UDPConn.WriteToUDPAddrPort(b, r.remote)
 		return err

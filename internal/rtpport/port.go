@@ -7,7 +7,8 @@
 // (symmetric RTP, RFC 4961), held fast after a probation, and never one that the
 // phone could use to have us send to a third party for long.
 //
-// One goroutine reads each socket; the clock sends. Close waits for all.
+// One goroutine reads each socket, the loop a second one that has but the phone's packets once its
+// address is held fast; the clock sends. Close waits for all.
 package rtpport
 
 import (
@@ -28,6 +29,7 @@ import (
 	"jigasi/internal/qos"
 	"jigasi/internal/rtpx"
 	"jigasi/internal/sdp"
+	"jigasi/internal/twin"
 	"jigasi/internal/xlog"
 )
 
@@ -36,6 +38,7 @@ type Options struct {
 	Pool    *Pool      // where ports come from; required
 	LocalIP netip.Addr // to bind; the zero value binds all
 	Clock   *media.Clock
+	Loop    *twin.Loop        // reads the phone's packets, once it is known where the phone is; nil: as they come
 	Opus    codec.OpusOptions // for phones that speak Opus; Rate is set here
 
 	FirstPacket time.Duration // until the phone's first packet; 0 means 30 s
@@ -250,6 +253,9 @@ func (p *Port) Stats() Stats {
 func (p *Port) Close() {
 	p.once.Do(func() {
 		p.remove()
+		p.out.mu.Lock()
+		p.out.line.close()
+		p.out.mu.Unlock()
 		p.sendReport(time.Now(), true)
 		p.pair.close()
 		p.readers.Wait()

@@ -15,6 +15,7 @@ import (
 	"jigasi/internal/rtpport"
 	"jigasi/internal/rtpx"
 	"jigasi/internal/sdp"
+	"jigasi/internal/twin"
 
 	"go.uber.org/goleak"
 )
@@ -67,6 +68,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type bench struct {
 	pool  *rtpport.Pool
 	clock *media.Clock
+	loop  *twin.Loop
 }
 
 func setup(t *testing.T) bench {
@@ -83,12 +85,14 @@ func setup(t *testing.T) bench {
 			t.Errorf("%d ports are left", n)
 		}
 	})
-	return bench{pool, clock}
+	loop := twin.NewLoop(func(v any, stack []byte) { t.Errorf("panic %v\n%s", v, stack) })
+	t.Cleanup(loop.Close)
+	return bench{pool, clock, loop}
 }
 
 func (b bench) open(t *testing.T, o rtpport.Options) *rtpport.Port {
 	t.Helper()
-	o.Pool, o.Clock, o.LocalIP = b.pool, b.clock, loopback
+	o.Pool, o.Clock, o.Loop, o.LocalIP = b.pool, b.clock, b.loop, loopback
 	p, err := rtpport.Open(o)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 type outbound struct {
 	mu     sync.Mutex
 	config *config
+	line   line
 	seq    uint16
 	stamp  uint32
 	talked bool // the last tick was sound
@@ -188,7 +189,7 @@ func (p *Port) transmit(c *config, payload []byte, pt int, stamp uint32, marker 
 	o.seq++
 	b := append(h.Append(o.packet[:0], 0), payload...)
 	p.mu.Lock()
-	may, to := p.peer.may(), p.peer.to
+	may, to, locked := p.peer.may(), p.peer.to, p.peer.locked
 	if may {
 		p.sent.Packets++
 		p.sent.Octets += uint32(len(payload))
@@ -205,7 +206,7 @@ func (p *Port) transmit(c *config, payload []byte, pt int, stamp uint32, marker 
 			return
 		}
 	}
-	if _, err := p.pair.rtp.WriteToUDPAddrPort(b, to); err == nil {
+	if p.write(b, to, locked) == nil {
 		p.counters.sent.Add(1)
 	}
 }
