@@ -63,7 +63,8 @@ type phase struct {
 	machine  float64       // share of all processors' time that was used by anybody
 	up, down int           // packets that the stand-ins saw: got by the bridge, sent by the speakers
 	floor    cost
-	void     string // why it does not count
+	delays   [2][]float64 // ms: to the bridge, to the phone
+	void     string       // why it does not count
 }
 
 // bare is the time that the operations on the wire take at least.

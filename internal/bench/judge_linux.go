@@ -8,7 +8,7 @@ import (
 
 // listen judges what came out of the gateway, and takes the delays of the probes. It says what is
 // wrong.
-func (r *run) listen(p phase, d sums) string {
+func (r *run) listen(p *phase, d sums) string {
 	want := float64(p.calls) * 50 * p.length.Seconds()
 	for what, n := range map[string]int{"phone": d.toPhone, "bridge": d.toBridge} {
 		if share := float64(n) / want; share < 0.99 || share > 1.01 {
@@ -30,7 +30,7 @@ func (r *run) listen(p phase, d sums) string {
 	for _, c := range calls {
 		var why string
 		if c.probe {
-			why = r.probes(c, int(50*p.length.Seconds()))
+			why = r.probes(p, c)
 		} else {
 			why = c.judge()
 		}
@@ -59,8 +59,9 @@ func (c *call) judge() string {
 	return ""
 }
 
-// probes takes the delays of the last n packets of a probe.
-func (r *run) probes(c *call, n int) string {
+// probes takes the delays of a probe in this phase.
+func (r *run) probes(p *phase, c *call) string {
+	n := int(50 * p.length.Seconds())
 	for i, d := range []struct {
 		stream *stream
 		talker *talker
@@ -80,7 +81,7 @@ func (r *run) probes(c *call, n int) string {
 		if len(got) < len(list)/50-2 {
 			return fmt.Sprintf("%d pulses of %d came", len(got), len(list)/50)
 		}
-		r.delays[i] = append(r.delays[i], got...)
+		p.delays[i] = append(p.delays[i], got...)
 	}
 	return ""
 }

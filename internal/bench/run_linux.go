@@ -57,7 +57,6 @@ type run struct {
 	phases  []phase
 	floors  []cost
 	memory  [][2]float64 // calls, KiB
-	delays  [2][]float64 // ms: to the bridge, to the phone
 	offsets [2]int       // of the codecs alone, samples at 8 kHz
 	answers []float64    // ms from INVITE to 200
 	sounds  [2][]float64 // ms from INVITE to the first sound at the bridge, at the phone
@@ -246,7 +245,7 @@ func (r *run) phase(ctx context.Context) (phase, error) {
 		return p, err
 	}
 	late := percentile(r.world.gen.lateness(), 0.99)
-	wrong := r.listen(p, s)
+	wrong := r.listen(&p, s)
 	if err := r.measureFloor(ctx); err != nil {
 		return p, err
 	}
@@ -265,8 +264,8 @@ func (r *run) phase(ctx context.Context) (phase, error) {
 	if p.void != "" {
 		note = ", void: " + p.void
 	}
-	r.say("%d calls: R=%.2f, %.0f %% of a core, machine %.0f %%, %.1f us a call and 20 ms%s",
-		p.calls, p.ratio(), 100*p.core(), 100*p.machine, us(p.cpu)/float64(max(1, p.up)), note)
+	r.say("%d calls: R=%.2f, %.0f %% of a core, machine %.0f %%, latency p95 %.1f and %.1f ms%s",
+		p.calls, p.ratio(), 100*p.core(), 100*p.machine, percentile(p.delays[0], 0.95), percentile(p.delays[1], 0.95), note)
 	return p, r.world.failed()
 }
 
