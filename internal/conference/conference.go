@@ -224,7 +224,7 @@ func Join(o Options) *Session {
 		o.Dial = func(ctx context.Context, xo xmpp.Options) (Link, error) { return xmpp.Dial(ctx, xo) }
 	}
 	s := &Session{
-		opt: o, log: xlog.Or(o.Log), events: make(chan Event, 128), inbox: make(chan func(), 1024),
+		opt: o, log: xlog.Or(o.Log), events: make(chan Event, 64), inbox: make(chan func(), 1024),
 		asked: make(chan func(), 64), leaving: make(chan cause.Cause, 1), done: make(chan struct{}),
 		occupant: o.Room.With(o.Nick), presence: o.Presence, who: map[string]member{}, room: o.Room, sources: map[uint32]jingle.Source{}, timer: time.NewTimer(time.Hour),
 	}

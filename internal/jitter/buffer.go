@@ -170,11 +170,11 @@ func (b *Buffer) measure(n int64, ts uint32, now time.Time) {
 	if packets > b.spread {
 		b.spread = packets
 	} else {
-		b.spread -= (b.spread - packets) / 256
+		b.spread -= (b.spread - packets) / 128
 	}
 	if want := 1 + int(b.spread+0.8); want > b.target {
 		b.target = min(want, targetMax)
-	} else if b.calm++; b.calm > 150 && want < b.target {
+	} else if b.calm++; b.calm > 75 && want < b.target {
 		b.target, b.calm = max(b.target-1, targetMin), 0
 	}
 	// The clock of the far end drifts: let the base creep after it.
