@@ -15,7 +15,7 @@ var layers = map[string]int{
 	"codec": 2, "jitter": 2, "xmpp": 2, "sip": 2, "bridge": 2,
 	"leg": 3, "rtpport": 3, "conference": 3, "room": 3, "prompt": 3,
 	"sipleg": 4, "meetleg": 4, "testleg": 4,
-	"call":     5,
+	"call": 5, "probe": 5,
 	"exchange": 6,
 	"control":  7, "admin": 7,
 	"app": 8, "cli": 8,

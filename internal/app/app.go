@@ -24,6 +24,7 @@ import (
 	"jigasi/internal/dialplan"
 	"jigasi/internal/exchange"
 	"jigasi/internal/media"
+	"jigasi/internal/probe"
 	"jigasi/internal/prompt"
 	"jigasi/internal/room"
 	"jigasi/internal/rtpport"
@@ -53,6 +54,7 @@ type App struct {
 	pool      *rtpport.Pool
 	hub       *room.Hub
 	plan      dialplan.Plan
+	prober    atomic.Pointer[probe.Prober] // nil: no test calls
 	sounds    *prompt.Library // nil: phones are told nothing
 	ua        *sip.UA
 	exchange  *exchange.Exchange
@@ -164,6 +166,7 @@ func (a *App) Start() error {
 			a.log.Error("a brewery cannot be joined", "brewery", b.ID, xlog.Err, err)
 		}
 	}
+	a.startProbe()
 	a.log.Info("gateway started", "version", a.opt.Version, "config", a.cfg.Path, "opus", codec.OpusBuild(), "accounts", len(a.cfg.SIP.Accounts), "breweries", len(a.cfg.Breweries))
 	return nil
 }
@@ -216,6 +219,9 @@ func (a *App) Close(ctx context.Context) error {
 	var errs []error
 	a.once.Do(func() {
 		a.draining.Store(true)
+		if p := a.prober.Load(); p != nil {
+			p.Close()
+		}
 		errs = append(errs, a.exchange.Close(ctx), a.breweries.Close(ctx))
 		if a.ua != nil {
 			errs = append(errs, a.ua.Close(ctx))

@@ -3,7 +3,6 @@ package app_test
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -39,12 +38,7 @@ func rest(t *testing.T, method, url, body string, into any) int {
 // TestCallsOverHTTP: why a call went as it did can be read while it runs and after it; it can be muted, given keys and ended.
 func TestCallsOverHTTP(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	_ = l.Close()
+	port := freePort(t)
 	m := start(t, lab.Options{}, func(c *config.Config) { c.Admin.Port = port })
 	base := fmt.Sprintf("http://127.0.0.1:%d/calls", port)
 	a := m.Join("alpha", 620)

@@ -11,7 +11,6 @@ import (
 var later = []string{
 	"sip.accounts[].dtmf", "sip.accounts[].answer_empty_info",
 	"media.forward", "media.opus.fec",
-	"health.sip_uri",
 }
 
 // notYet tells of keys that are set and have no effect yet.
