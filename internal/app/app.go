@@ -55,7 +55,7 @@ type App struct {
 	hub       *room.Hub
 	plan      dialplan.Plan
 	prober    atomic.Pointer[probe.Prober] // nil: no test calls
-	sounds    *prompt.Library // nil: phones are told nothing
+	sounds    *prompt.Library              // nil: phones are told nothing
 	ua        *sip.UA
 	exchange  *exchange.Exchange
 	breweries control.Breweries
@@ -88,6 +88,7 @@ func New(cfg *config.Config, o Options) (*App, error) {
 	a.exchange = exchange.New(exchange.Options{
 		Rules: rules(cfg), ByAccount: accountRules(cfg), MaxCalls: cfg.Limits.Calls, JoinLimit: cfg.Meeting.JoinTimeout, UserAsNick: cfg.Meeting.NickFromUser,
 		CallOptions: call.Options{RingLimit: cfg.Limits.Ring + ringSlack, AnswerAfter: never(cfg.Meeting.AloneAnswer), TellFull: cfg.Sounds.TellFull && cfg.Sounds.Enabled},
+		Shown:       func(number string) string { return shownName(cfg.Meeting.CallerName, number) },
 		Dialling:    exchange.DialLimits{PerRoom: cfg.DialOut.PerRoom, PerMinute: cfg.DialOut.PerMinute, Longest: cfg.DialOut.Longest},
 		Sit:         a.sit, Dial: a.dial, Changed: a.breweries.Changed, Ended: a.totals.ended, Log: a.log,
 	})

@@ -144,10 +144,12 @@ func (a *App) incoming(d *sip.Dialog) {
 	if name == "" {
 		name = user
 	}
+	acc := a.account(d.Account())
+	name = shownName(cmp.Or(acc.CallerName, a.cfg.Meeting.CallerName), name)
 	a.exchange.Incoming(exchange.Caller{
 		Header: d.Header, Account: d.Account(), ID: d.CallID(), Name: name, User: user,
 		Accept: func(log *slog.Logger) (leg.Phone, error) {
-			l, err := sipleg.Accept(d, a.phoneOptions(a.account(d.Account()), log))
+			l, err := sipleg.Accept(d, a.phoneOptions(acc, log))
 			if err != nil {
 				return nil, err
 			}

@@ -36,6 +36,7 @@ func (l *loader) check() {
 	l.checkDialOut()
 	l.checkAdmin(&c.Admin)
 	l.checkLimits()
+	l.oneOf("meeting.caller_name", c.Meeting.CallerName, "masked", "full", "hidden")
 	l.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	l.oneOf("log.format", c.Log.Format, "text", "json")
 	if !validPublicIP(c.PublicIP) {
@@ -172,6 +173,9 @@ func (l *loader) checkAccount(key string, a *SIPAccount) {
 	l.oneOf(key+".dtmf", a.DTMF, "auto", "rtp", "info", "inband")
 	l.checkCodecs(key+".codecs", a.Codecs)
 	l.checkLanguage(key+".language", a.Language)
+	if a.CallerName != "" {
+		l.oneOf(key+".caller_name", a.CallerName, "masked", "full", "hidden")
+	}
 	if a.SRTP != "" {
 		l.oneOf(key+".srtp", a.SRTP, "off", "optional", "required")
 	}

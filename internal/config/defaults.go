@@ -7,7 +7,7 @@ func Default() *Config {
 	return &Config{
 		PublicIP: "auto",
 		Meeting: Meeting{
-			MUCPrefixes: []string{"conference", "muc"}, Focus: "focus", Mute: true, LobbyTimeout: 10 * time.Minute,
+			MUCPrefixes: []string{"conference", "muc"}, Focus: "focus", CallerName: "masked", Mute: true, LobbyTimeout: 10 * time.Minute,
 			InviteTimeout: 30 * time.Second, JoinTimeout: 10 * time.Second, AloneAnswer: 15 * time.Second,
 		},
 		XMPP:   defaultXMPP(),

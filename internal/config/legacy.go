@@ -85,6 +85,7 @@ func (old *legacy) warn(s Severity, p property, format string, args ...any) {
 
 // apply makes a Config of the properties.
 func (old *legacy) apply() {
+	old.cfg.Meeting.CallerName = "full" // as Jigasi shows it
 	sip, jabber := old.blocks(prefixSIP), old.blocks(prefixJabber)
 	for _, key := range old.order {
 		if p := old.props[key]; !strings.HasPrefix(key, prefixCall) && !inBlock(key) {

@@ -39,6 +39,7 @@ type Meeting struct {
 	Region         string   `yaml:"region" doc:"Our region, for the choice of a bridge and of a gateway."`
 	StatsID        string   `yaml:"stats_id" doc:"Name shown in statistics."`
 	NickFromUser   bool     `yaml:"nick_from_user" doc:"The endpoint id is made of the phone number instead of random digits."`
+	CallerName     string   `yaml:"caller_name" doc:"What people in the meeting see of a phone that has only a number: masked (its last three digits), full, or hidden. A name is always shown."`
 	Mute           bool     `yaml:"mute" doc:"A moderator may mute phones, and start-muted applies to them."`
 	LeaveEmpty     bool     `yaml:"leave_empty" doc:"End the call when only phones are left in the room."`
 
@@ -121,6 +122,7 @@ type SIPAccount struct {
 	Codecs        []string    `yaml:"codecs" doc:"In place of media.codecs."`
 	SRTP          string      `yaml:"srtp" doc:"In place of media.srtp."`
 	DTMF          string      `yaml:"dtmf" doc:"How keys are sent to the phone: auto, rtp, info or inband."`
+	CallerName    string      `yaml:"caller_name" doc:"In place of meeting.caller_name."`
 	Language      string      `yaml:"language" doc:"Language of the voice for this account's calls: en, de, fr or es; default sounds.language. A caller's Accept-Language goes before it."`
 	Heartbeat     Duration    `yaml:"heartbeat" doc:"Ask the other side by INFO so often whether it is alive; 0 is never."`
 	EmptyInfo     bool        `yaml:"answer_empty_info" doc:"Answer 200 to an INFO without a type."`

@@ -81,8 +81,9 @@ type Options struct {
 	Sit  func(ctx context.Context, p Place) Seat
 	Dial func(ctx context.Context, r Request, p Place) (leg.Phone, error)
 
-	Changed func()         // called when Stats may differ; must not block
-	Ended   func(c Record) // called once per call, before it is forgotten
+	Shown   func(number string) string // what the room sees of a number that is called; nil means all of it
+	Changed func()                     // called when Stats may differ; must not block
+	Ended   func(c Record)             // called once per call, before it is forgotten
 	Log     *slog.Logger
 }
 
@@ -125,6 +126,9 @@ func New(opt Options) *Exchange {
 	}
 	if opt.JoinLimit == 0 {
 		opt.JoinLimit = 10 * time.Second
+	}
+	if opt.Shown == nil {
+		opt.Shown = func(number string) string { return number }
 	}
 	opt.Log = xlog.Or(opt.Log)
 	x := &Exchange{opt: opt, calls: map[string]*entry{}}
@@ -218,7 +222,7 @@ func (x *Exchange) Dial(ctx context.Context, r Request) (Dialled, error) {
 		return Dialled{}, why
 	}
 	place := Place{
-		Target: target, Name: r.To, Nick: NewNick(), Outgoing: true,
+		Target: target, Name: x.opt.Shown(r.To), Nick: NewNick(), Outgoing: true,
 		Headers: append([]Header{{"JigasiCallDirection", "out"}}, r.Headers...),
 	}
 	place.Log, place.story = x.callLog(id, target.Room, "")
