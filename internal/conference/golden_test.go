@@ -158,21 +158,7 @@ func bareJingle(iq *stanza.Elem) (facts []string) {
 			}
 		})
 	}
-	if transport != nil {
-		facts = append(facts, "ice "+transport.Get("ufrag")+" "+transport.Get("pwd"))
-		walk(transport, func(e, _ *stanza.Elem) {
-			switch e.Name.Local {
-			case "candidate":
-				facts = append(facts, strings.Join([]string{"candidate", e.Get("id"), e.Get("type"), e.Get("ip"), e.Get("port"), e.Get("priority")}, " "))
-			case "fingerprint":
-				facts = append(facts, "fingerprint "+e.Get("hash")+" "+e.Get("setup")+" "+e.Text)
-			case "web-socket":
-				facts = append(facts, "socket "+e.Get("url"))
-			case "rtcp-mux":
-				facts = append(facts, "mux")
-			}
-		})
-	}
+	facts = append(facts, bareTransport(transport)...)
 	walk(iq.Kid("", "jingle"), func(e, parent *stanza.Elem) {
 		switch {
 		case e.Name.Local == "bridge-session":
@@ -185,6 +171,26 @@ func bareJingle(iq *stanza.Elem) (facts []string) {
 			facts = append(facts, "text "+e.Text)
 		case e.Name.Local == "json-message":
 			facts = append(facts, bareJSON(e.Text)...)
+		}
+	})
+	return facts
+}
+
+func bareTransport(transport *stanza.Elem) (facts []string) {
+	if transport == nil {
+		return nil
+	}
+	facts = append(facts, "ice "+transport.Get("ufrag")+" "+transport.Get("pwd"))
+	walk(transport, func(e, _ *stanza.Elem) {
+		switch e.Name.Local {
+		case "candidate":
+			facts = append(facts, strings.Join([]string{"candidate", e.Get("id"), e.Get("type"), e.Get("ip"), e.Get("port"), e.Get("priority")}, " "))
+		case "fingerprint":
+			facts = append(facts, "fingerprint "+e.Get("hash")+" "+e.Get("setup")+" "+e.Text)
+		case "web-socket":
+			facts = append(facts, "socket "+e.Get("url"))
+		case "rtcp-mux":
+			facts = append(facts, "mux")
 		}
 	})
 	return facts

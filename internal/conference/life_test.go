@@ -52,31 +52,6 @@ func TestConnectionComesBack(t *testing.T) {
 			s.over(cause.AuthFailed)
 		})
 	})
-	t.Run("our old seat is still there", func(t *testing.T) {
-		play(t, nil, func(s *stage) {
-			s.joins(anna)
-			s.talk("1", annas)
-			s.cut(errDown)
-			s.event(Suspended)
-			s.next()
-			s.hears("conference")
-			s.hears("join")
-			s.refuses("cancel", "<conflict/>")
-			s.next()
-			s.hears("conference")
-			at := stanza.ParseJID(s.hears("join").Get("to"))
-			if at.Resource == "0cb96be6" || len(at.Resource) != 8 || at.Bare().String() != room || !s.s.Occupant().Equal(at) {
-				t.Errorf("joins as %v, sits at %v", at, s.s.Occupant())
-			}
-			s.focusHere()
-			s.here("0cb96be6") // our ghost
-			s.say("<presence xmlns='jabber:client' from='" + at.String() + "'><x xmlns='http://jabber.org/protocol/muc#user'><item role='participant'/><status code='110'/></x></presence>")
-			s.event(Joined)
-			if o := s.talk("2", annas); o.Nick != at.Resource {
-				t.Errorf("offered to %q", o.Nick)
-			}
-		})
-	})
 	t.Run("lost while joining", func(t *testing.T) {
 		play(t, nil, func(s *stage) {
 			s.next()
@@ -88,43 +63,72 @@ func TestConnectionComesBack(t *testing.T) {
 	})
 }
 
+// TestOldSeatIsTaken: the server still believes in our old connection: another seat is as good.
+func TestOldSeatIsTaken(t *testing.T) {
+	play(t, nil, func(s *stage) {
+		s.joins(anna)
+		s.talk("1", annas)
+		s.cut(errDown)
+		s.event(Suspended)
+		s.next()
+		s.hears("conference")
+		s.hears("join")
+		s.refuses("cancel", "<conflict/>")
+		s.next()
+		s.hears("conference")
+		at := stanza.ParseJID(s.hears("join").Get("to"))
+		if at.Resource == "0cb96be6" || len(at.Resource) != 8 || at.Bare().String() != room || !s.s.Occupant().Equal(at) {
+			t.Errorf("joins as %v, sits at %v", at, s.s.Occupant())
+		}
+		s.focusHere()
+		s.here("0cb96be6") // our ghost
+		s.say("<presence xmlns='jabber:client' from='" + at.String() + "'><x xmlns='http://jabber.org/protocol/muc#user'><item role='participant'/><status code='110'/></x></presence>")
+		s.event(Joined)
+		if o := s.talk("2", annas); o.Nick != at.Resource {
+			t.Errorf("offered to %q", o.Nick)
+		}
+	})
+}
+
+// steps are the ways of a session up to each state that it can be in; joins: it is in the room there.
+var steps = []struct {
+	name  string
+	do    func(s *stage)
+	joins bool
+}{
+	{"connecting", func(*stage) {}, false},
+	{"asking", func(s *stage) { s.answers(silent); s.next(); s.hears("conference") }, false},
+	{"joining", func(s *stage) { s.next(); s.hears("conference"); s.hears("join") }, false},
+	{"alone", func(s *stage) { s.joins(); s.event(Waiting) }, true},
+	{"invited", func(s *stage) { s.joins(anna) }, true},
+	{"offered", func(s *stage) {
+		s.joins(anna)
+		s.say(ask("session-initiate", "1", offer(annas)))
+		s.hears("result")
+		s.event(Offered)
+	}, true},
+	{"accepting", func(s *stage) {
+		s.joins(anna)
+		s.answers(silent)
+		s.say(ask("session-initiate", "1", offer(annas)))
+		s.hears("result")
+		s.s.Accept(s.event(Offered).Offer, ourTransport, ourSource)
+		s.hears("session-accept")
+	}, true},
+	{"talking", func(s *stage) { s.joins(anna); s.talk("1", annas) }, true},
+	{"restarting", func(s *stage) {
+		s.joins(anna)
+		s.talk("1", annas)
+		s.answers(silent)
+		s.s.Restart("connectivity-error")
+		s.hears("session-terminate")
+	}, true},
+	{"lost", func(s *stage) { s.joins(anna); s.connecting(errDown); s.cut(errDown); s.event(Suspended) }, false},
+	{"focus gone", func(s *stage) { s.joins(anna); s.answers(silent); s.gone("focus"); s.event(Suspended) }, true},
+}
+
 // TestLeaveAtAnyTime: the end comes at once, the room is told if we are in it, nothing is left.
 func TestLeaveAtAnyTime(t *testing.T) {
-	steps := []struct {
-		name  string
-		do    func(s *stage)
-		joins bool
-	}{
-		{"connecting", func(*stage) {}, false},
-		{"asking", func(s *stage) { s.answers(silent); s.next(); s.hears("conference") }, false},
-		{"joining", func(s *stage) { s.next(); s.hears("conference"); s.hears("join") }, false},
-		{"alone", func(s *stage) { s.joins(); s.event(Waiting) }, true},
-		{"invited", func(s *stage) { s.joins(anna) }, true},
-		{"offered", func(s *stage) {
-			s.joins(anna)
-			s.say(ask("session-initiate", "1", offer(annas)))
-			s.hears("result")
-			s.event(Offered)
-		}, true},
-		{"accepting", func(s *stage) {
-			s.joins(anna)
-			s.answers(silent)
-			s.say(ask("session-initiate", "1", offer(annas)))
-			s.hears("result")
-			s.s.Accept(s.event(Offered).Offer, ourTransport, ourSource)
-			s.hears("session-accept")
-		}, true},
-		{"talking", func(s *stage) { s.joins(anna); s.talk("1", annas) }, true},
-		{"restarting", func(s *stage) {
-			s.joins(anna)
-			s.talk("1", annas)
-			s.answers(silent)
-			s.s.Restart("connectivity-error")
-			s.hears("session-terminate")
-		}, true},
-		{"lost", func(s *stage) { s.joins(anna); s.connecting(errDown); s.cut(errDown); s.event(Suspended) }, false},
-		{"focus gone", func(s *stage) { s.joins(anna); s.answers(silent); s.gone("focus"); s.event(Suspended) }, true},
-	}
 	for _, tt := range steps {
 		t.Run(tt.name, func(t *testing.T) {
 			play(t, nil, func(s *stage) {
