@@ -349,3 +349,34 @@ func TestT46_SilenceIsTold(t *testing.T) {
 	}
 	time.Sleep(200 * time.Millisecond)
 }
+
+// TestHoldMusicStaysOut: a phone that holds us sends music; the meeting does not hear it, and hears the phone afterwards.
+func TestHoldMusicStaysOut(t *testing.T) {
+	b := setup(t)
+	meeting, phone := &ear{hz: 440}, &ear{hz: 700}
+	p1, p2 := b.open(t, rtpport.Options{}), b.open(t, rtpport.Options{})
+	r, _ := negotiate(t, p1, p2, sdp.Local{Codecs: sdp.Codecs("PCMU")}, sdp.Local{Codecs: sdp.Codecs("PCMU")})
+	p1.Connect(meeting)
+	p2.Connect(phone)
+	wantTone(t, "the meeting", meeting, 700, 440)
+	held := r
+	held.Held, held.Send = true, false
+	if err := p1.Start(held); err != nil {
+		t.Fatal(err)
+	}
+	was := p1.Stats().Received
+	for end := time.Now().Add(10 * time.Second); p1.Stats().Received < was+5 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) { //nolint:revive // what was under way has passed
+	}
+	before, came := len(meeting.last(1<<20)), p1.Stats().Received
+	for end := time.Now().Add(10 * time.Second); p1.Stats().Received < came+20 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) { //nolint:revive // music comes
+	}
+	if n := len(meeting.last(1<<20)) - before; n != 0 || p1.Stats().Received < came+20 {
+		t.Errorf("the meeting heard %d samples of %d packets on hold", n, p1.Stats().Received-came)
+	}
+	if err := p1.Start(r); err != nil {
+		t.Fatal(err)
+	}
+	wantTone(t, "the meeting", meeting, 700, 440)
+	p1.Connect(nil)
+	p2.Connect(nil)
+}

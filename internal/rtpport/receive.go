@@ -139,6 +139,10 @@ func (in *inbound) packet(p *Port, c *config, h *rtpx.Header, payload []byte, no
 		in.next = h.Seq + 1
 		return
 	}
+	if c.Held { // what comes now is music on hold, and not for the meeting
+		in.started = false
+		return
+	}
 	if in.started {
 		switch d := int16(h.Seq - in.next); {
 		case d < 0 && d > -50:
