@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -46,7 +47,7 @@ func (c *Conn) agentOptions() ([]ice.AgentOption, error) {
 		ice.WithDisconnectedTimeout(o.disconnected()), ice.WithFailedTimeout(max(o.CheckLimit, o.ConsentLimit) - o.disconnected()),
 		ice.WithKeepaliveInterval(min(2*time.Second, o.disconnected()/2)),
 		ice.WithHostAcceptanceMinWait(0), ice.WithPrflxAcceptanceMinWait(0), ice.WithSrflxAcceptanceMinWait(0),
-		ice.WithCheckInterval(50 * time.Millisecond), ice.WithLoggerFactory(libraryLog{c.log}),
+		ice.WithCheckInterval(checkEvery), ice.WithMaxBindingRequests(uint16(min(o.CheckLimit/checkEvery, math.MaxUint16))), ice.WithLoggerFactory(libraryLog{c.log}),
 	}
 	if o.PortMin != 0 || o.PortMax != 0 {
 		opts = append(opts, ice.WithPortRange(o.PortMin, o.PortMax))

@@ -69,6 +69,7 @@ type Options struct {
 // Timeouts of a connection.
 const (
 	gatherLimit   = 3 * time.Second
+	checkEvery    = 50 * time.Millisecond
 	handshakeTime = 10 * time.Second
 
 	// ReportEvery is the interval of Report.
