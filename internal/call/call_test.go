@@ -153,6 +153,37 @@ func TestLobbyIsAnsweredAtOnce(t *testing.T) {
 	})
 }
 
+// A bridge that is away keeps the phone waiting, but not for ever: the line costs money.
+func TestPhoneSurvivesAnOutageOfTheBridge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ph, st := testleg.NewPhone(400), testleg.NewSeat(1000)
+		c := call.Start(t.Context(), ph, st, call.Options{})
+		st.Script(leg.Ready, leg.Up)
+		ph.Script(leg.Up)
+		synctest.Wait()
+		away := func() {
+			st.Script(leg.Moving)
+			st.Tell(leg.Event{Phase: leg.Waiting, Why: cause.Cause{Code: cause.NoBridge, Text: "no_bridge"}})
+		}
+		away()
+		time.Sleep(4 * time.Minute)
+		if c.State() != call.Rejoining {
+			t.Fatalf("state %s, want rejoining", c.State())
+		}
+		st.Script(leg.Ready, leg.Up)
+		synctest.Wait()
+		if c.State() != call.Active {
+			t.Fatalf("state %s after the bridge came, want active", c.State())
+		}
+		away()
+		time.Sleep(7 * time.Minute)
+		<-c.Done()
+		if c.Cause().Code != cause.NoBridge {
+			t.Errorf("cause %v, want no_bridge", c.Cause())
+		}
+	})
+}
+
 func TestEnds(t *testing.T) {
 	normal := leg.Event{Phase: leg.Over, Why: cause.Cause{Code: cause.Normal}}
 	busy := leg.Event{Phase: leg.Over, Why: cause.Cause{Code: cause.Busy, Text: "Busy Here", Status: 486}}

@@ -42,6 +42,16 @@ func (c *Call) limit(l *life) time.Duration {
 	return 365 * 24 * time.Hour
 }
 
+// outages is how many MoveLimits a phone waits for a bridge.
+const outages = 5
+
+// inState is how long the call has been in its state.
+func (c *Call) inState() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Since(c.enter)
+}
+
 // deadline is called when the call has been in its state for limit.
 func (c *Call) deadline(l *life) {
 	switch l.state {
@@ -64,9 +74,14 @@ func (c *Call) deadline(l *life) {
 	case Answering:
 		c.settle(c.answerTimeout(l.view))
 	case Rejoining:
-		if l.view.seat == leg.Waiting { // nothing is lost: the others left, and may return
+		outage := l.held.Code == cause.NoBridge
+		switch {
+		case l.view.seat != leg.Waiting:
+		case !outage || c.inState() < outages*c.opt.MoveLimit: // nothing is lost: the others or the bridge may return
 			l.timer.Reset(c.opt.MoveLimit)
 			return
+		default:
+			c.settle(cause.Cause{Code: cause.NoBridge, Text: fmt.Sprintf("the meeting had no bridge for %v", c.inState().Round(time.Second))})
 		}
 		c.settle(cause.Cause{Code: cause.Lost, Text: fmt.Sprintf(
 			"the meeting was lost and did not come back in %v", c.opt.MoveLimit)})

@@ -200,3 +200,24 @@ func TestNewOfferInPlaceOfOne(t *testing.T) {
 		}
 	}
 }
+
+// TestOutageOfTheBridgeIsAWait, also for a seat that has talked: nothing is wrong with it.
+func TestOutageOfTheBridgeIsAWait(t *testing.T) {
+	m := live(t)
+	b, err := sfu.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.l.Answer()
+	m.offer(b, "1", nil)
+	m.reaches(leg.Up)
+	m.jingle("session-terminate", "1")
+	m.reaches(leg.Moving)
+	m.presence("focus", "", "<bridgeNotAvailable xmlns='http://jitsi.org/protocol/focus'/>")
+	if e := m.reaches(leg.Waiting); e.Why.Code != cause.NoBridge {
+		t.Errorf("waits because of %v", e.Why)
+	}
+	m.offer(b, "2", nil)
+	m.reaches(leg.Up)
+	m.heard()
+}

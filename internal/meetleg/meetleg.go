@@ -238,7 +238,7 @@ func (l *Leg) happened(e conference.Event) {
 			code = cause.NoBridge
 			l.log.Warn("the focus has no bridge for this meeting: start a videobridge or look why Jicofo does not see it")
 		}
-		if l.phase == leg.Trying || l.phase == leg.Waiting || l.phase == leg.Moving && e.Text == "alone" {
+		if l.phase == leg.Trying || l.phase == leg.Waiting || l.phase == leg.Moving && (code == cause.NoInvite || code == cause.NoBridge) {
 			l.enter(leg.Waiting, cause.Cause{Code: code, Text: e.Text})
 		}
 	case conference.Offered:
