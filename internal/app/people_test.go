@@ -8,6 +8,7 @@ import (
 	"jigasi/internal/call"
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
+	"jigasi/internal/lab/sfu"
 	"jigasi/internal/stanza"
 )
 
@@ -188,4 +189,25 @@ func TestBreakoutRooms(t *testing.T) {
 		m.XMPP.Room(side).Send(c.Occupant.Resource, "alpha@"+m.XMPP.MUC())
 	}
 	eventually(t, 20*time.Second, "everybody hears everybody again", all)
+}
+
+// TestHoldSoundWhileTheMeetingIsAway: the phone hears that it is not forgotten, and then the meeting again.
+func TestHoldSoundWhileTheMeetingIsAway(t *testing.T) {
+	t.Parallel()
+	m := start(t, lab.Options{}, nil)
+	a := m.Join("alpha", 620)
+	m.Join("alpha", 880)
+	p := m.call(t, "alpha", 700, "PCMU")
+	heard := func() bool { return hears(a, 700)() && p.tone(620) > -26 && p.tone(880) > -26 }
+	eventually(t, 20*time.Second, "everybody hears everybody", heard)
+	m.Bridge.Kill()
+	m.Focus.UseBridge(nil)
+	eventually(t, 20*time.Second, "the meeting is gone", func() bool { return p.tone(620) < -60 })
+	eventually(t, 20*time.Second, "the phone hears the hold sound", func() bool { return p.tone(440) > -40 })
+	b, err := sfu.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Focus.Move("alpha", b)
+	eventually(t, 30*time.Second, "everybody hears everybody again", heard)
 }
