@@ -89,7 +89,9 @@ func TestMutedByAModerator(t *testing.T) {
 	p := m.call(t, "alpha", 440, "PCMU")
 	eventually(t, 6*time.Second, "everybody hears everybody", func() bool { return hears(a, 440)() && p.tone(620) > -26 && p.tone(880) > -26 })
 	nick := m.nick(t)
-	m.Focus.Mute("alpha", nick)
+	if !m.Focus.Mute("alpha", nick) {
+		t.Error("the focus does not let a moderator mute the phone")
+	}
 	eventually(t, 5*time.Second, "the phone is not heard", func() bool { return !hears(a, 440)() })
 	eventually(t, 5*time.Second, "the room sees it", func() bool { return a.Sees(nick).Kid("", "audiomuted").Text == "true" })
 	eventually(t, 5*time.Second, "the phone is told", p.voice)

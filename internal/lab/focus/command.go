@@ -77,13 +77,19 @@ func (f *Focus) Leave(name string) {
 	})
 }
 
-// Mute has the focus mute a member, as for a moderator.
-func (f *Focus) Mute(name, nick string) {
+// Mute has the focus mute a member, as for a moderator; false is its not-allowed. A gateway that it
+// trusts has to say in its disco that it can be muted.
+func (f *Focus) Mute(name, nick string) (allowed bool) {
 	f.sync(func() {
-		if r := f.roomOf(name); r != nil {
+		if r := f.roomOf(name); r != nil && r.members[nick] != nil {
+			m := r.members[nick]
+			if allowed = !m.gateway || m.mutable; !allowed {
+				return
+			}
 			f.request(r.jid.With(nick).String(), stanza.New("http://jitsi.org/jitmeet/audio", "mute", "actor", r.jid.With("moderator").String()).WithText("true"), "set", nil)
 		}
 	})
+	return allowed
 }
 
 // Show has the focus show more in a room than it does by itself, such as the state of a recorder.

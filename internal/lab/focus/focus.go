@@ -64,6 +64,8 @@ type member struct {
 	json     bool
 	video    bool // wants a video content, as browsers do; nothing is in it
 	known    bool // features were asked for
+	gateway  bool // by its disco
+	mutable  bool // likewise
 	sid      string
 	session  string // bridge-session id
 	active   bool
@@ -291,6 +293,10 @@ func (f *Focus) features(r *room, m *member, res *stanza.Elem) {
 			audio = true
 		case "urn:xmpp:jingle:apps:rtp:video":
 			m.video = true
+		case "http://jitsi.org/protocol/jigasi":
+			m.gateway = true
+		case "http://jitsi.org/protocol/audio-mute":
+			m.mutable = true
 		}
 	}
 	if audio {
