@@ -281,10 +281,10 @@ func (b block) srtp() string {
 
 func (b block) dtmf() string {
 	p := b.prop("DTMF_METHOD")
-	known := map[string]string{"": "auto", "AUTO_DTMF": "auto", "RTP_DTMF": "rtp", "SIP_INFO_DTMF": "info", "INBAND_DTMF": "inband"}
+	known := map[string]string{"": "auto", "AUTO_DTMF": "auto", "RTP_DTMF": "rtp", "SIP_INFO_DTMF": "info"}
 	m, ok := known[strings.ToUpper(p.value)]
 	if !ok {
-		b.warn(Warning, p, "%.20q is no method: auto is used", p.value)
+		b.warn(Warning, p, "%.20q is not spoken here: auto is used, which is events where the phone takes them, else INFO", p.value)
 		return "auto"
 	}
 	return m

@@ -171,7 +171,7 @@ var sipRows = []row{
 	{"MUC_DOMAIN_PREFIX", "muc_prefixes", list, ""},
 	{"PREVENT_AUTH_LOGIN", "anonymous_only", asIs, ""},
 	{"USE_TRANSLATOR_IN_CONFERENCE", "media.forward", composed, "later: forwarding to a mixing IVR"},
-	{"JITSI_MEET_ANSWER_EMPTY_INFO", "answer_empty_info", asIs, ""},
+	{"JITSI_MEET_ANSWER_EMPTY_INFO", "", asIs, "is always so"},
 	{"JITSI_MEET_ROOM_HEADER_NAME", "headers.room", asIs, ""},
 	{"JITSI_MEET_ROOM_PASS_HEADER_NAME", "headers.password", asIs, ""},
 	{"JITSI_MEET_DOMAIN_BASE_HEADER_NAME", "headers.domain", asIs, ""},
@@ -313,7 +313,7 @@ They are read when JIGASI_SIP_URI, JIGASI_XMPP_PASSWORD or JIGASI_BREWERY_MUC is
 // remark is what is to say of a row: its note, its unit, and whether its key has an effect yet.
 func remark(r row) string {
 	text := cmp.Or(r.note, unit(r.how))
-	if r.to == "" || !slices.Contains(later, r.to) && !slices.Contains(later, "sip.accounts[]."+r.to) {
+	if r.to == "" || !slices.Contains(later, r.to) {
 		return text
 	}
 	if text != "" && !strings.HasPrefix(text, "later: ") {

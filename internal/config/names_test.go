@@ -3,6 +3,8 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -141,4 +143,46 @@ func TestMisspelt(t *testing.T) {
 	if Misspelt([]string{"JIGASI_WIBBLE=1"}, noEnv) != nil {
 		t.Error("a variable of somebody else is complained about")
 	}
+}
+
+// TestEveryKeyIsUsed: a key of jigasi.yaml that app does not read is one of later, and the other way round.
+func TestEveryKeyIsUsed(t *testing.T) {
+	files, err := filepath.Glob("../app/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	var source strings.Builder
+	for _, f := range append(files, "../cli/health.go") {
+		if strings.HasSuffix(f, "_test.go") {
+			continue
+		}
+		data, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source.Write(data)
+	}
+	var look func(v reflect.Type, key string)
+	look = func(v reflect.Type, key string) {
+		for i := range v.NumField() {
+			f := v.Field(i)
+			tag, ft := f.Tag.Get("yaml"), f.Type
+			if tag == "-" {
+				continue
+			}
+			path := join(key, tag)
+			if ft.Kind() == reflect.Slice && ft.Elem().Kind() == reflect.Struct {
+				path, ft = path+"[]", ft.Elem()
+			}
+			if ft.Kind() == reflect.Struct {
+				look(ft, path)
+				continue
+			}
+			used := regexp.MustCompile(`\.` + f.Name + `\b`).MatchString(source.String())
+			if used == slices.Contains(later, path) {
+				t.Errorf("%s: used by app: %v, in the list later: %v", path, used, !used)
+			}
+		}
+	}
+	look(reflect.TypeFor[Config](), "")
 }

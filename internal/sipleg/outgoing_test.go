@@ -208,6 +208,48 @@ func TestKeysByInfo(t *testing.T) {
 	over(t, l, cause.Normal)
 }
 
+// TestWhichWayKeysGo: keys go to the phone as events where it takes them, else by INFO, or as the account says.
+func TestWhichWayKeysGo(t *testing.T) {
+	for _, c := range []struct {
+		way    sipleg.KeyWay
+		events bool // the phone takes telephone events
+		info   int  // INFOs that the phone gets
+	}{
+		{sipleg.KeysAuto, false, 1}, {sipleg.KeysAuto, true, 0}, {sipleg.KeysInfo, true, 1}, {sipleg.KeysInfo, false, 1}, {sipleg.KeysRTP, false, 0}, {sipleg.KeysRTP, true, 0},
+	} {
+		r := newRig(t)
+		r.opt.Keys, r.opt.MinKey = c.way, 120
+		offer := describe(40000)
+		if c.events {
+			offer = []byte(strings.Replace(string(offer), "RTP/AVP 0 8", "RTP/AVP 0 8 101", 1) + "a=rtpmap:101 telephone-event/8000\r\n")
+		}
+		d := r.dial(offer)
+		l, err := sipleg.Accept(r.call(), r.opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		legEvent(t, l, phase(leg.Ready))
+		l.Answer()
+		legEvent(t, l, phase(leg.Up))
+		l.Send(leg.Digit{Key: '5', Duration: 40})
+		go func() { _ = l.Hangup(t.Context(), cause.Cause{Code: cause.Normal}) }()
+		got := 0
+		for e := range d.Events() {
+			if e.Kind == sip.Info {
+				got++
+				e.Reply(200, nil)
+				if want := "Signal=5\r\nDuration=120\r\n"; string(e.Body) != want || e.ContentType != "application/dtmf-relay" {
+					t.Errorf("%q", e.Body)
+				}
+			}
+		}
+		if got != c.info {
+			t.Errorf("way %d, events %v: %d INFOs, want %d", c.way, c.events, got, c.info)
+		}
+		over(t, l, cause.Normal)
+	}
+}
+
 // TestPlaceError: what failed is not lost.
 func TestPlaceError(t *testing.T) {
 	r := newRig(t)

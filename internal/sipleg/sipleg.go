@@ -27,6 +27,16 @@ import (
 	"jigasi/internal/xlog"
 )
 
+// A KeyWay is how keys go to a phone.
+type KeyWay uint8
+
+// The ways: events in the sound where the phone takes them and INFO else, or one of the two alone.
+const (
+	KeysAuto KeyWay = iota
+	KeysRTP
+	KeysInfo
+)
+
 // Options makes legs.
 type Options struct {
 	RTP        rtpport.Options // Pool and Clock are required
@@ -34,6 +44,7 @@ type Options struct {
 	SRTP       sdp.Policy
 	Suites     []string   // of SRTP, by preference; nil means all
 	PTime      int        // length of the packets to ask for, in ms; 0 or 20 asks for nothing
+	Keys       KeyWay     // how keys go to the phone
 	MinKey     int        // shortest key sent to the phone, in ms
 	PublicIP   netip.Addr // for media; invalid means the address that signalling uses
 	EarlyMedia bool       // 183 with a session description instead of 180
@@ -191,7 +202,8 @@ func (l *Leg) Answer() { l.post(l.answerNow) }
 func (l *Leg) Send(s leg.Signal) {
 	switch s := s.(type) {
 	case leg.Digit:
-		if !l.port.SendKey(s.Key, max(s.Duration, l.opt.MinKey)) {
+		s.Duration = max(s.Duration, l.opt.MinKey)
+		if l.opt.Keys == KeysInfo || !l.port.SendKey(s.Key, s.Duration) && l.opt.Keys != KeysRTP {
 			l.post(func() { l.infoKey(s) })
 		}
 	case leg.Mute:
