@@ -34,7 +34,10 @@ var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // when virtual time beg
 
 // request answers what the session asks for.
 func (w *world) request(ctx context.Context, iq *stanza.Elem) (*stanza.Elem, error) {
-	if !w.focus {
+	w.mu.Lock()
+	there := w.focus
+	w.mu.Unlock()
+	if !there {
 		return nil, &xmpp.Error{Type: "cancel", Condition: "service-unavailable"}
 	}
 	return ready(ctx, iq)
@@ -155,7 +158,9 @@ func (w *world) reachable() {
 }
 
 func (w *world) setFocus(on bool) {
+	w.mu.Lock()
 	w.focus = on
+	w.mu.Unlock()
 	if on {
 		w.show()
 	} else if w.joined {
