@@ -42,12 +42,14 @@ type Options struct {
 	Opus    codec.OpusOptions // for phones that speak Opus; Rate is set here
 
 	FirstPacket time.Duration // until the phone's first packet; 0 means 30 s
-	Silence     time.Duration // between packets; 0 means 60 s
+	Silence     time.Duration // without RTP until OnQuiet; 0 means 10 s, negative never
+	Gone        time.Duration // without RTP and RTCP until OnGone; 0 means 60 s
 	DSCP        int           // of what is sent
 
 	OnKey   func(key rune, ms int) // a key of the phone; called on the reader's goroutine
 	OnFirst func()                 // the first packet of the phone
 	OnQuiet func(first bool)       // nothing came for FirstPacket (first) or Silence; once
+	OnGone  func()                 // nothing came for Gone, after something had come; once. On hold neither is told
 	OnPanic func(cause.Cause)      // a defect of ours was met in this phone's sound; once
 	Log     *slog.Logger
 }
@@ -79,11 +81,13 @@ type Port struct {
 	keys    rtpx.KeyWriter
 	report  time.Time
 	loss    uint8 // as the phone reports it, of 256
-	quiet   bool
+	quiet   bool  // OnQuiet was called
+	gone    bool  // OnGone was called
 	started time.Time
 
 	first    atomic.Bool
-	lastSeen atomic.Int64 // ns
+	lastSeen atomic.Int64 // RTP, in ns
+	lastRTCP atomic.Int64
 	counters counters
 }
 
@@ -121,12 +125,7 @@ type Stats struct {
 
 // Open takes a pair of ports. Nothing is sent or taken before Start.
 func Open(o Options) (*Port, error) {
-	if o.FirstPacket == 0 {
-		o.FirstPacket = 30 * time.Second
-	}
-	if o.Silence == 0 {
-		o.Silence = 60 * time.Second
-	}
+	o = o.withDefaults()
 	pair, err := o.Pool.take(o.LocalIP)
 	if err != nil {
 		return nil, err
@@ -148,6 +147,15 @@ func Open(o Options) (*Port, error) {
 	p.readers.Go(p.readRTCP)
 	p.remove = o.Clock.Add(p.tick)
 	return p, nil
+}
+
+func (o Options) withDefaults() Options {
+	for p, d := range map[*time.Duration]time.Duration{&o.FirstPacket: 30 * time.Second, &o.Silence: 10 * time.Second, &o.Gone: 60 * time.Second} {
+		if *p == 0 {
+			*p = d
+		}
+	}
+	return o
 }
 
 // LocalPort is the port of RTP; RTCP is the next one.
@@ -308,6 +316,7 @@ func (p *Port) takeRTCP(b []byte, from netip.AddrPort) {
 		p.counters.bad.Add(1)
 		return
 	}
+	p.lastRTCP.Store(time.Now().UnixNano())
 	if p.in.report.NTPMiddle != 0 {
 		p.recv.SenderReport(p.in.report.NTPMiddle, time.Now())
 	}

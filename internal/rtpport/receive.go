@@ -83,7 +83,7 @@ func (p *Port) take(b []byte, from netip.AddrPort, now time.Time) {
 	p.in.mu.Lock()
 	defer p.in.mu.Unlock()
 	if c.srtp != nil { // who has the key is the phone, wherever it is
-		plain, err := c.srtp.in.DecryptRTP(p.in.plain[:0], b, &p.in.head)
+		plain, err := c.srtp.open(p.in.plain[:0], b, h.SSRC, &p.in.head)
 		if err != nil {
 			p.counters.bad.Add(1)
 			return

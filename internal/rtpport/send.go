@@ -60,18 +60,23 @@ func (p *Port) tick() {
 	}
 }
 
-// watch tells when the phone is silent for too long. On hold it may be.
+// watch tells when the phone is silent for too long (T46). On hold it may be.
 func (p *Port) watch(now time.Time, c *config) {
-	if p.quiet || p.opt.OnQuiet == nil || c == nil || !c.Recv || c.Held {
+	if c == nil || !c.Recv || c.Held {
 		return
 	}
-	last, limit, first := c.began, p.opt.FirstPacket, true
-	if seen := p.lastSeen.Load(); seen != 0 {
-		last, limit, first = time.Unix(0, max(seen, c.began.UnixNano())), p.opt.Silence, false
+	seen := p.lastSeen.Load()
+	since := func(last int64) time.Duration { return now.Sub(time.Unix(0, max(last, c.began.UnixNano()))) }
+	if !p.quiet && p.opt.OnQuiet != nil {
+		switch {
+		case seen == 0 && since(0) > p.opt.FirstPacket, seen != 0 && p.opt.Silence > 0 && since(seen) > p.opt.Silence:
+			p.quiet = true
+			p.opt.OnQuiet(seen == 0)
+		}
 	}
-	if now.Sub(last) > limit {
-		p.quiet = true
-		p.opt.OnQuiet(first)
+	if !p.gone && p.opt.OnGone != nil && seen != 0 && since(max(seen, p.lastRTCP.Load())) > p.opt.Gone {
+		p.gone = true
+		p.opt.OnGone()
 	}
 }
 

@@ -211,6 +211,10 @@ func (r *Report) ParseReport(b []byte) bool {
 }
 
 func (r *Report) one(p []byte) bool {
+	if p[1] == typeBYE { // of nobody, it is four bytes long
+		r.Bye = true
+		return true
+	}
 	count, body := int(p[0]&0x1f), p[8:]
 	switch p[1] {
 	case typeSR:
@@ -220,9 +224,6 @@ func (r *Report) one(p []byte) bool {
 		r.NTPMiddle = binary.BigEndian.Uint32(body[2:])
 		body = body[20:]
 	case typeRR:
-	case typeBYE:
-		r.Bye = true
-		return true
 	default:
 		return true
 	}

@@ -48,6 +48,33 @@ func TestT10_DamagedPacketsAreErrors(t *testing.T) {
 	}
 }
 
+// TestT10_ReportsOfAnyLength: a goodbye of nobody, and reports that are cut anywhere.
+func TestT10_ReportsOfAnyLength(t *testing.T) {
+	var r rtpx.Report
+	if bye := []byte{0x80, 203, 0, 0, 0x80, 203, 0, 0}; r.ParseReport(bye[:4]) && !r.Bye {
+		t.Error("a goodbye is not heard")
+	} else if r.ParseReport(append(bye, 0x80, 201, 0, 0)); !r.Bye {
+		t.Error("a goodbye before something broken is not heard")
+	}
+	s := rtpx.Sender{SSRC: 9, Packets: 10}
+	whole := rtpx.AppendReport(nil, &s, []*rtpx.Receiver{{SSRC: 5, Clock: 8000}}, "c", true, time.Unix(5, 0))
+	for n := range whole {
+		for _, typ := range []byte{200, 201, 202, 203, 204} {
+			b := bytes.Clone(whole[:n])
+			if len(b) > 1 {
+				b[1] = typ
+			}
+			r.ParseReport(b)
+			for words := range 4 {
+				if len(b) > 3 {
+					b[2], b[3] = 0, byte(words)
+					r.ParseReport(b)
+				}
+			}
+		}
+	}
+}
+
 func TestHeaderAllocatesNothing(t *testing.T) {
 	h := rtpx.Header{SSRC: 1, HasLevel: true}
 	b := h.Append(nil, 1)
@@ -139,6 +166,7 @@ func FuzzHeader(f *testing.F) {
 }
 
 func FuzzReport(f *testing.F) {
+	f.Add([]byte{0x80, 203, 0, 0, 0x80, 203, 0, 0})
 	s := rtpx.Sender{SSRC: 9, Packets: 10}
 	f.Add(rtpx.AppendReport(nil, &s, nil, "c", true, time.Unix(5, 0)))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -146,5 +174,43 @@ func FuzzReport(f *testing.F) {
 		if r.ParseReport(b) && 24*len(r.About) > len(b) {
 			t.Errorf("%d blocks in %d bytes", len(r.About), len(b))
 		}
+	})
+}
+
+// FuzzKeys: a key is one of sixteen, is told once for a timestamp, and one that is pressed is read.
+func FuzzKeys(f *testing.F) {
+	f.Add([]byte{5, 10, 0, 160}, uint32(1000), uint32(160))
+	f.Add([]byte{11, 0x8a, 3, 32, 5, 10, 0, 160}, uint32(0xfffffff0), uint32(8))
+	f.Fuzz(func(t *testing.T, b []byte, stamp, step uint32) {
+		var r rtpx.KeyReader
+		told := map[uint32]bool{}
+		for at := 0; at < len(b); at += 4 {
+			key, duration, ok := r.Read(stamp, b[at:min(len(b), at+4)])
+			if ok && (!bytes.ContainsRune([]byte("0123456789*#ABCD"), key) || duration < 0 || duration > 0xffff || told[stamp]) {
+				t.Fatalf("%q for %d, told before: %v", key, duration, told[stamp])
+			}
+			told[stamp] = told[stamp] || ok
+			if at/4%3 == 2 {
+				stamp += step
+			}
+		}
+		var w rtpx.KeyWriter
+		var again rtpx.KeyReader
+		var buf [4]byte
+		want := "0123456789*#ABCD"[stamp%16]
+		w.Press(rune(want), int(step%5000))
+		for now := stamp; w.Busy(); now += 160 {
+			p, at, _, ok := w.Next(buf[:], now, 8000)
+			if !ok {
+				continue
+			}
+			if key, _, ok := again.Read(at, p); ok {
+				if key != rune(want) {
+					t.Fatalf("%q was pressed, %q is read", want, key)
+				}
+				return
+			}
+		}
+		t.Fatalf("%q was pressed and is not read", want)
 	})
 }

@@ -116,6 +116,7 @@ func newLeg(o Options) (*Leg, error) {
 	}
 	rtp.OnFirst = func() { l.post(func() { l.log.Info("first sound from the phone") }) }
 	rtp.OnPanic = func(why cause.Cause) { l.post(func() { l.leave(why) }) }
+	rtp.OnGone = func() { l.post(l.vanished) }
 	rtp.OnQuiet = func(first bool) { l.post(func() { l.silent(first) }) }
 	var err error
 	if l.port, err = rtpport.Open(rtp); err != nil {
@@ -324,6 +325,13 @@ func (l *Leg) silent(first bool) {
 	l.log.Warn("no sound from the phone", "why", text)
 	if first || l.opt.HangupOnSilence {
 		l.leave(cause.Cause{Code: cause.NoMedia, Text: text})
+	}
+}
+
+// vanished is the port's word that nothing at all comes any more: the phone is gone without a goodbye.
+func (l *Leg) vanished() {
+	if l.phase == leg.Up {
+		l.leave(cause.Cause{Code: cause.NoMedia, Text: "the phone sends nothing any more"})
 	}
 }
 
