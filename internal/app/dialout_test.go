@@ -231,7 +231,7 @@ func TestDialHangupWhileRinging(t *testing.T) {
 		if c != cause.Cancelled {
 			t.Errorf("the phone's call ended with %v", c)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Error("the phone rings on")
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
 	"jigasi/internal/lab/bot"
+	"jigasi/internal/lab/soak"
 	"jigasi/internal/media"
 	"jigasi/internal/rtpport"
 	"jigasi/internal/sdp"
@@ -94,9 +95,10 @@ func startWith(t *testing.T, o lab.Options, log *slog.Logger, change func(*confi
 
 // caller is a phone of the test: the signalling and RTP of this repository, with an ear of its own.
 type caller struct {
-	d    *sip.Dialog
-	port *rtpport.Port
-	over chan struct{} // closed when the dialog has ended, of a call of ours
+	d     *sip.Dialog
+	port  *rtpport.Port
+	offer string        // our offer, with the keys of SRTP if there are any
+	over  chan struct{} // closed when the dialog has ended, of a call of ours
 	*ear
 }
 
@@ -113,18 +115,39 @@ func (m *meeting) call(t *testing.T, room string, hz float64, codecs ...string) 
 // tryCall brings a call up, or says why it ended before.
 func (m *meeting) tryCall(t *testing.T, room string, hz float64, codecs ...string) (*caller, cause.Cause) {
 	t.Helper()
-	c := &caller{ear: &ear{hz: hz}, over: make(chan struct{})}
+	return m.place(t, wish{room: room, hz: hz, codecs: codecs})
+}
+
+// wish is how a phone calls.
+type wish struct {
+	room    string
+	hz      float64
+	codecs  []string
+	srtp    sdp.Policy
+	from    string
+	headers []sip.Header
+}
+
+// place brings a call up, or says why it ended before.
+func (m *meeting) place(t *testing.T, w wish) (*caller, cause.Cause) {
+	t.Helper()
+	if w.from == "" {
+		w.from = "sip:+4930123@phone.test"
+	}
+	c := &caller{ear: &ear{hz: w.hz}, over: make(chan struct{})}
 	var err error
 	loop := netip.MustParseAddr("127.0.0.1")
 	if c.port, err = rtpport.Open(rtpport.Options{Pool: m.pool, Clock: m.clock, LocalIP: loop, OnKey: c.pressed}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.port.Close)
-	local := sdp.Local{Addr: netip.AddrPortFrom(loop, c.port.LocalPort()), Codecs: sdp.Codecs(codecs...)}
-	offer, _ := local.Offer()
+	local := sdp.Local{Addr: netip.AddrPortFrom(loop, c.port.LocalPort()), Codecs: sdp.Codecs(w.codecs...), SRTP: w.srtp}
+	offer, keys := local.Offer()
+	local.Keys = keys
+	c.offer = string(offer)
 	c.d, err = m.ua.Dial(t.Context(), sip.DialOptions{
-		To: "sip:gw@" + m.app.SIPAddrs()[0].String(), From: "sip:+4930123@phone.test", Name: "Phone", SDP: offer,
-		Headers: []sip.Header{{Name: "Jitsi-Conference-Room", Value: room}},
+		To: "sip:gw@" + m.gateway(), From: w.from, Name: "Phone", SDP: offer,
+		Headers: append(w.headers, sip.Header{Name: "Jitsi-Conference-Room", Value: w.room}),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -160,8 +183,26 @@ func (m *meeting) tryCall(t *testing.T, room string, hz float64, codecs ...strin
 	return nil, cause.Cause{}
 }
 
-// eventually waits until ok, or fails with what want says.
+// patience is what a loaded machine may take for anything: tests wait for conditions, not for times.
+const patience = 30 * time.Second
+
+// eventually waits until ok, or fails with what want says; where limit is less than a loaded machine may
+// need, that is waited.
 func eventually(t *testing.T, limit time.Duration, want string, ok func() bool) {
+	t.Helper()
+	within(t, max(limit, patience), want, ok)
+}
+
+// promised is eventually with a limit that is promised: it is held where the full counts are run.
+func promised(t *testing.T, limit time.Duration, want string, ok func() bool) {
+	t.Helper()
+	if !soak.Full() {
+		limit = max(limit, patience)
+	}
+	within(t, limit, want, ok)
+}
+
+func within(t *testing.T, limit time.Duration, want string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if ok() {
@@ -208,4 +249,13 @@ func TestPhoneAndTwoPeopleHearEachOther(t *testing.T) {
 			})
 		}
 	}
+}
+
+// gateway is where phones of this machine reach the gateway.
+func (m *meeting) gateway() string {
+	at := m.app.SIPAddrs()[0]
+	if at.Addr().IsUnspecified() {
+		at = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), at.Port())
+	}
+	return at.String()
 }

@@ -159,6 +159,9 @@ func (p *process) signal(t *testing.T) {
 // exits wants the process to end by itself with status 0, and nothing of it to be left.
 func (p *process) exits(t *testing.T, limit time.Duration) {
 	t.Helper()
+	if !soak.Full() {
+		limit = max(limit, patience)
+	}
 	select {
 	case err := <-p.ended:
 		if err != nil {
@@ -213,7 +216,7 @@ func TestT37_GracefulStop(t *testing.T) {
 	for _, d := range p.calls[:10] {
 		d.Hangup(cause.Cause{Code: cause.Normal})
 	}
-	eventually(t, drain, "ten have hung up", func() bool { return p.over.Load() >= 10 })
+	within(t, drain, "ten have hung up", func() bool { return p.over.Load() >= 10 })
 	if n := p.over.Load(); n != 10 && time.Since(asked) < drain-time.Second {
 		t.Errorf("%d calls are over during the drain, and 10 have hung up", n)
 	}
@@ -239,7 +242,7 @@ func TestT37_LastCallEndsTheDrain(t *testing.T) {
 	for _, d := range p.calls {
 		d.Hangup(cause.Cause{Code: cause.Normal})
 	}
-	p.exits(t, 20*time.Second)
+	p.exits(t, 10*time.Second)
 }
 
 // T37: a second signal hangs up at once.

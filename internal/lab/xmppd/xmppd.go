@@ -48,12 +48,16 @@ func Start(o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{opt: o, lis: l, clients: map[string]*client{}, local: map[string]func(*stanza.Elem){}, rooms: map[string]*Room{}}
-	s.done.Go(s.accept)
+	s.done.Go(func() { s.accept(l) })
 	return s, nil
 }
 
 // Addr is where the server listens.
-func (s *Server) Addr() string { return s.lis.Addr().String() }
+func (s *Server) Addr() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lis.Addr().String()
+}
 
 // Domain is the server's domain.
 func (s *Server) Domain() string { return s.opt.Domain }
@@ -68,8 +72,9 @@ func (s *Server) Close() {
 	for _, c := range s.clients {
 		_ = c.conn.Close()
 	}
+	l := s.lis
 	s.mu.Unlock()
-	_ = s.lis.Close()
+	_ = l.Close()
 	s.done.Wait()
 }
 
@@ -80,6 +85,32 @@ func (s *Server) DropAll() {
 	for _, c := range s.clients {
 		_ = c.conn.Close()
 	}
+}
+
+// Stop is the server going away: it refuses connections and cuts those that are there. Entities of this
+// process and what they know of rooms stay.
+func (s *Server) Stop() {
+	s.mu.Lock()
+	l := s.lis
+	s.mu.Unlock()
+	_ = l.Close()
+	s.DropAll()
+}
+
+// Resume listens again where it did before Stop.
+func (s *Server) Resume() error {
+	l, err := net.Listen("tcp", s.Addr())
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errors.Join(errors.New("closed"), l.Close())
+	}
+	s.lis = l
+	s.done.Go(func() { s.accept(l) })
+	return nil
 }
 
 // Clients is how many streams are bound.
@@ -186,9 +217,9 @@ type client struct {
 	end  chan struct{}
 }
 
-func (s *Server) accept() {
+func (s *Server) accept(l net.Listener) {
 	for {
-		conn, err := s.lis.Accept()
+		conn, err := l.Accept()
 		if err != nil {
 			return
 		}
