@@ -65,17 +65,25 @@ func TestT10_ForgedPacketsDoNotMatter(t *testing.T) {
 				_, _ = p.conn.Write([]byte{0x80, 201, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8})
 			}
 		}
-		if i%10 == 0 {
-			time.Sleep(2 * time.Millisecond)
-		}
+		looked(t, c, 21*(i+1))
 	}
-	time.Sleep(100 * time.Millisecond)
 	if good.Load() != 200 || wrong.Load() != 0 {
 		t.Errorf("%d good packets and %d wrong ones, want 200 and 0; %+v", good.Load(), wrong.Load(), c.Stats())
 	}
 	if s := c.Stats(); s.Profile != "AEAD_AES_128_GCM" || s.Bad == 0 {
 		t.Errorf("%+v", s)
 	}
+}
+
+// looked waits until c has looked at so many packets: then no buffer on the way runs over.
+func looked(t *testing.T, c *bridge.Conn, packets int) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Microsecond) {
+		if s := c.Stats(); s.Received+s.Skipped+s.Bad >= int64(packets) {
+			return
+		}
+	}
+	t.Fatalf("%+v of %d packets", c.Stats(), packets)
 }
 
 func TestWrittenPacketsBearTheLevel(t *testing.T) {
@@ -109,8 +117,8 @@ func TestUnwantedIsNotDecrypted(t *testing.T) {
 	for i := range 100 {
 		p.send(1, uint16(i), false)
 		p.send(2, uint16(i), false)
+		looked(t, c, 2*(i+1))
 	}
-	time.Sleep(100 * time.Millisecond)
 	if s := c.Stats(); got.Load() != 100 || s.Skipped != 99 { // the first one begins the counting
 		t.Errorf("%d packets, %+v", got.Load(), s)
 	}
@@ -118,7 +126,7 @@ func TestUnwantedIsNotDecrypted(t *testing.T) {
 
 func TestT11_SSRCFloodIsBounded(t *testing.T) {
 	var got atomic.Int64
-	_, p := connect(t, bridge.Options{RTP: func(h *rtpx.Header, _ []byte) {
+	c, p := connect(t, bridge.Options{RTP: func(h *rtpx.Header, _ []byte) {
 		if h.SSRC == 1 {
 			got.Add(1)
 		}
@@ -127,11 +135,13 @@ func TestT11_SSRCFloodIsBounded(t *testing.T) {
 		p.send(uint32(1000+i), 1, i%2 == 0)
 		if i%100 == 0 {
 			p.send(1, uint16(i/100), false)
-			time.Sleep(time.Millisecond)
+		}
+		if i%20 == 0 {
+			looked(t, c, i+1+i/100)
 		}
 	}
-	time.Sleep(100 * time.Millisecond)
-	if got.Load() < 190 {
+	looked(t, c, 20200)
+	if got.Load() != 200 {
 		t.Errorf("%d of 200 packets of the speaker came through a flood of 20000 streams", got.Load())
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -137,6 +138,27 @@ func TestJSONSources(t *testing.T) {
 	}
 	if m, err := parse(`{"type":"other"}`); err != nil || len(m.Sources) != 0 {
 		t.Errorf("another json-message: %v, %v", m, err)
+	}
+}
+
+// T12: a json-message of any depth or width is refused or read, and costs no more than it is long.
+func TestT12_JSONBombs(t *testing.T) {
+	for _, js := range []string{
+		strings.Repeat("[", 100_000), strings.Repeat(`{"sources":`, 100_000), `{"sources":{"a":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + "}}",
+		`{"sources":{"a":[[],[],` + strings.Repeat("[", 9_000) + strings.Repeat("]", 9_000) + "]}}",
+		`{"sources":{` + strings.Repeat(`"a":[],`, 100_000) + `"b":[]}}`, `{"sources":{"a":[` + strings.Repeat("[],", 300_000) + `[]]}}`,
+	} {
+		var before, after runtime.MemStats
+		j := stanza.New(jingle.NS, "jingle", "action", "source-add", "sid", "1").Add(stanza.New("http://jitsi.org/jitmeet", "json-message").WithText(js))
+		runtime.ReadMemStats(&before)
+		m, err := jingle.Parse(stanza.New("jabber:client", "iq").Add(j))
+		runtime.ReadMemStats(&after)
+		if err == nil && len(m.Sources) != 0 {
+			t.Errorf("%.40s: %d sources", js, len(m.Sources))
+		}
+		if took := after.TotalAlloc - before.TotalAlloc; took > uint64(64*len(js)) {
+			t.Errorf("%.40s: %d bytes took %d", js, len(js), took)
+		}
 	}
 }
 

@@ -260,7 +260,8 @@ func (m *Media) match(pt int, codecs []Codec) (Codec, bool) {
 	rm, mapped := m.RTPMap[pt]
 	for _, c := range codecs {
 		static := !mapped && pt == c.PT && pt < 96
-		if static || mapped && strings.EqualFold(rm.Name, c.Name) && (rm.Clock == c.Clock || c.Name == "G722" && rm.Clock == 16000) {
+		if static || mapped && strings.EqualFold(rm.Name, c.Name) && (rm.Clock == c.Clock || c.Name == "G722" && rm.Clock == 16000) &&
+			(rm.Channels == 1 || c.Channels == 2) { // Opus says 2, and some say 1; what else has two channels is another codec
 			c.PT = pt
 			return c, true
 		}

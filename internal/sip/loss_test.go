@@ -3,6 +3,7 @@ package sip_test
 import (
 	"fmt"
 	"jigasi/internal/cause"
+	"jigasi/internal/lab/soak"
 	"jigasi/internal/sip"
 	"jigasi/internal/siptx"
 	"math/rand/v2"
@@ -63,7 +64,7 @@ func live(d *sip.Dialog, n int, ended *atomic.Int32) {
 
 // T20: with a fifth of all messages lost, every call ends, and nothing of it is left 40 s later.
 func TestT20_NothingStaysUnderLoss(t *testing.T) {
-	const count = 300
+	count := soak.Count(300, 1000)
 	synctest.Test(t, func(t *testing.T) {
 		a := newAir()
 		rng := rand.New(rand.NewPCG(20, 20))
@@ -97,8 +98,8 @@ func TestT20_NothingStaysUnderLoss(t *testing.T) {
 				t.Errorf("side %d has %d calls, %d client and %d server transactions left", i, ua.Calls(), c, s)
 			}
 		}
-		if got := ended.Load(); got != count+taken.Load() {
-			t.Errorf("%d of %d calls told their end", got, count+taken.Load())
+		if got := ended.Load(); got != int32(count)+taken.Load() {
+			t.Errorf("%d of %d calls told their end", got, int32(count)+taken.Load())
 		}
 		end()
 	})

@@ -30,7 +30,7 @@ func FuzzDatagram(f *testing.F) {
 		}
 		start := time.Now()
 		m, h, err := parse(b)
-		if took := time.Since(start); took > time.Second {
+		if took := time.Since(start); took > 20*time.Second { // a loaded machine may stand still, a loop of ours does not end
 			t.Fatalf("%d bytes took %v", len(b), took)
 		}
 		if err != nil {

@@ -264,8 +264,11 @@ func attributes(n int) string {
 	return b.String()
 }
 
-func TestBrokenXMLEndsTheSession(t *testing.T) {
+// TestT02_BrokenXMLEndsTheSession: and nothing but broken XML does, with a reason and without a panic.
+func TestT02_BrokenXMLEndsTheSession(t *testing.T) {
 	for _, x := range []string{
+		"<a b=c/>", "<a b/>", "<a <b/>", "<a:b:c xmlns:a='u'/>", "<a>&#0;</a>", "<a>\xc0\xbc</a>", "<![CDATA[x]]><a/>", "<a><?x y?></a>", "<a><!-- x --></a>",
+		"<a>&unknown;</a>", "<a><!DOCTYPE b></a>", "<p:a/>x", "<a></a >x", "<?xml version='1.0' encoding='UTF-16'?><a/>", "<a xmlns:e='' e:b='c'/>", "<a b='<'/>x", "<1a/>",
 		"<a></b>", "<!-- x -->", "<!DOCTYPE a>", "<?pi x?>", "<a>&x;</a>", "<a b='1' b='2'/>", "<a>\xff</a>", "text", "<a><!ENTITY x 'y'></a>",
 		"</stream:stream>", "<stream:error><policy-violation xmlns='" + nsStreams + "'/></stream:error>",
 	} {
