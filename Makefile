@@ -58,10 +58,13 @@ fuzz: ## each fuzz target for FUZZTIME (default 10s)
 soak: ## the long counts of reliability tests
 	JIGASI_SOAK=1 $(GO) test -count=1 -timeout 120m -tags lab ./...
 
+vuln: ## known vulnerabilities that the code reaches; VULNDB=file:///... is a copy of the database
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 $(if $(VULNDB),-db $(VULNDB)) ./...
+
 bench: ## cost of a call as a ratio to the codec-and-crypto floor (needs gcc and libopus-dev)
 	CGO_ENABLED=1 $(GO) run -tags libopus ./cmd/jigasi-bench
 
 golden: ## rewrite golden files; review the diff like code
 	$(GO) test ./internal/call ./internal/config ./internal/admin -update
 
-.PHONY: help build notices deb dist demo check test lint lab lab-install fuzz soak bench golden
+.PHONY: help build notices deb dist demo check test lint lab lab-install fuzz soak vuln bench golden
