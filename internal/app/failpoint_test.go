@@ -135,10 +135,10 @@ func TestT33_PanicCostsOneCall(t *testing.T) {
 			}
 			points.arm(place)
 			way.victim()
+			m.gone(t, place)
 			if points.disarm() {
 				done[way.kind+": "+place] = true
 			}
-			m.gone(t, place)
 			eventually(t, 5*time.Second, "its ports are given back after "+place, func() bool { return m.app.PortsInUse() == ports })
 		}
 	}
