@@ -1,0 +1,110 @@
+package recognize
+
+import (
+	"strings"
+	"time"
+)
+
+// heard takes one result, or the end of the stream.
+func (l *line) heard(r Result, ok bool) {
+	if ok {
+		l.result(r)
+		return
+	}
+	err := l.stream.Err()
+	l.stream.Close()
+	l.cancel()
+	whole := l.link == Draining && err == nil && !l.broken
+	l.stream, l.broken = nil, false
+	l.o.Counts.Streams.Add(-1)
+	if whole {
+		l.promote()
+		l.mu.Lock()
+		l.acked = l.sent
+		l.mu.Unlock()
+		l.fails = 0
+		l.become(allSaid)
+		poke(l.room)
+		return
+	}
+	l.o.Counts.Lost.Add(1)
+	l.mu.Lock()
+	l.sent = l.acked
+	idle := l.ring.end == l.acked
+	l.mu.Unlock()
+	l.mend = l.needs.Overlap > 0
+	if idle { // nothing is outstanding: the service has only hung up
+		l.become(allSaid)
+		return
+	}
+	l.backOff("a speech stream was lost", err)
+	l.become(lost)
+}
+
+// result passes on what was heard.
+func (l *line) result(r Result) {
+	l.mu.Lock()
+	l.heardN++
+	l.mu.Unlock()
+	l.fails, l.deaf, l.owed = 0, 0, time.Time{}
+	r.Text = strings.TrimSpace(r.Text)
+	if l.mend && r.Text != "" {
+		whole := r.Text
+		if r.Text = l.said.cut(whole); r.Final && r.Text == whole {
+			l.mend = false
+		}
+	}
+	if !r.Final && (r.Text == "" || l.talking && r.Text == l.last.Text && r.Stability == l.last.Stability) {
+		return
+	}
+	l.mu.Lock()
+	s := Said{Result: r, First: !l.talking, Downstream: time.Now()}
+	from, to := l.acked, l.sent
+	if r.End >= 0 {
+		to = min(max(l.base+samples(r.End), l.acked), l.sent)
+	}
+	if r.Start >= 0 {
+		from = min(max(l.base+samples(r.Start), l.acked), to)
+	} else {
+		from = min(l.ring.onset(from), to)
+	}
+	s.Began, s.Until = l.ring.clock(from), l.ring.clock(to)
+	if r.Final {
+		if r.End < 0 {
+			to = max(l.acked, l.sent-samples(l.needs.Overlap))
+		}
+		l.acked = to
+	}
+	l.mu.Unlock()
+	l.talking, l.last = !r.Final, r
+	l.emit(s)
+}
+
+func (l *line) emit(s Said) {
+	switch {
+	case s.Final && s.Text != "":
+		l.o.Counts.Finals.Add(1)
+		if l.needs.Overlap > 0 {
+			l.said.grow(s.Text)
+		}
+	case s.Final:
+		poke(l.room)
+		if s.First {
+			return // silence
+		}
+	default:
+		l.o.Counts.Interims.Add(1)
+	}
+	l.o.Emit(s)
+	poke(l.room)
+}
+
+// promote makes a final of an interim that the service has left without one.
+func (l *line) promote() {
+	if l.talking {
+		l.mend = false
+		r := l.last
+		r.Final, r.Start, r.End = true, Unknown, Unknown
+		l.result(r)
+	}
+}
