@@ -30,6 +30,8 @@ func Commands(version string) map[string]Command {
 		"check-config":   CheckConfig,
 		"convert-config": ConvertConfig,
 		"healthcheck":    Healthcheck,
+		"transcribe":     Transcribe,
+		"transcript":     Transcript,
 		"version":        Version(version),
 	}
 }

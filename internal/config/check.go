@@ -34,6 +34,7 @@ func (l *loader) check() {
 	l.checkMedia(&c.Media)
 	l.checkBreweries()
 	l.checkDialOut()
+	l.checkTranscription(&c.Transcription)
 	l.checkAdmin(&c.Admin)
 	l.checkLimits()
 	l.oneOf("meeting.caller_name", c.Meeting.CallerName, "masked", "full", "hidden")

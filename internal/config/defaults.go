@@ -10,14 +10,15 @@ func Default() *Config {
 			MUCPrefixes: []string{"conference", "muc"}, Focus: "focus", CallerName: "masked", Mute: true, LobbyTimeout: 10 * time.Minute,
 			InviteTimeout: 30 * time.Second, JoinTimeout: 10 * time.Second, AloneAnswer: 15 * time.Second,
 		},
-		XMPP:   defaultXMPP(),
-		SIP:    SIP{Enabled: true, Listen: []string{"udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"}, SessionTimer: 30 * time.Minute},
-		Media:  defaultMedia(),
-		Sounds: Sounds{Enabled: true, Language: "en", Announce: true},
-		Admin:  Admin{Host: "127.0.0.1", Port: 8788, TLSPort: 8743},
-		Health: Health{Interval: 5 * time.Minute, Timeout: 10 * time.Minute},
-		Limits: Limits{Calls: 1000, Threshold: 100, Ring: 2 * time.Minute, Drain: time.Hour},
-		Log:    Log{Level: "info", Format: "text"},
+		XMPP:          defaultXMPP(),
+		SIP:           SIP{Enabled: true, Listen: []string{"udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"}, SessionTimer: 30 * time.Minute},
+		Media:         defaultMedia(),
+		Sounds:        Sounds{Enabled: true, Language: "en", Announce: true},
+		Transcription: defaultTranscription(),
+		Admin:         Admin{Host: "127.0.0.1", Port: 8788, TLSPort: 8743},
+		Health:        Health{Interval: 5 * time.Minute, Timeout: 10 * time.Minute},
+		Limits:        Limits{Calls: 1000, Threshold: 100, Ring: 2 * time.Minute, Drain: time.Hour},
+		Log:           Log{Level: "info", Format: "text"},
 	}
 }
 

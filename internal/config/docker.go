@@ -226,6 +226,12 @@ func (d *docker) extra() {
 	if d.from = "SHUTDOWN_REST_ENABLED"; d.on(d.from) {
 		d.set(prefixJigasi+"ENABLE_REST_SHUTDOWN", "true")
 	}
+	if d.from = "JIGASI_TRANSCRIBER_ENABLE_TRANSLATION"; d.on(d.from) {
+		d.set(prefixWords+"ENABLE_TRANSLATION", "true")
+	}
+	if d.from = "JIGASI_TRANSCRIBER_FILTER_SILENCE"; d.on(d.from) {
+		d.set(prefixWords+"FILTER_SILENCE", "true")
+	}
 	if d.from = "ENABLE_VISITORS"; d.on(d.from) {
 		d.set(prefixJigasi+"ENABLE_SIP_VISITORS", "true")
 	}

@@ -80,6 +80,11 @@ var variables = []variable{
 	{name: "ENABLE_TRANSCRIPTIONS", note: captions},
 	{name: "JIGASI_TRANSCRIBER_USER", to: "xmpp.user", note: "transcriber, in transcriber mode"},
 	{name: "JIGASI_TRANSCRIBER_PASSWORD", to: "xmpp.password", note: "in transcriber mode"},
+	{name: "JIGASI_TRANSCRIBER_VOSK_URL", to: "transcription.vosk.url, transcription.vosk.urls", property: prefixWords + "vosk.websocket_url"},
+	{name: "JIGASI_TRANSCRIBER_ENABLE_TRANSLATION", to: "transcription.translation.service"},
+	{name: "JIGASI_TRANSCRIBER_CUSTOM_TRANSLATION_SERVICE", to: "transcription.translation.service", property: prefixWords + "translationService"},
+	{name: "JIGASI_TRANSCRIBER_LIBRETRANSLATE_URL", to: "transcription.translation.libre.url", property: prefixWords + "libreTranslate.api_url"},
+	{name: "JIGASI_TRANSCRIBER_FILTER_SILENCE", to: "transcription.gate"},
 	{name: "JIGASI_TRANSCRIBER_*", note: captions},
 	{name: "GC_*", note: captions},
 
@@ -110,12 +115,11 @@ func findVariable(name string) (variable, bool) {
 // transcribers are the variables that JIGASI_TRANSCRIBER_*, GC_* and AUTOSCALER_SIDECAR_* stand for: an environment is
 // asked by name.
 var transcribers = []string{
-	"JIGASI_TRANSCRIBER_CUSTOM_SERVICE", "JIGASI_TRANSCRIBER_VOSK_URL", "JIGASI_TRANSCRIBER_WHISPER_URL",
+	"JIGASI_TRANSCRIBER_CUSTOM_SERVICE", "JIGASI_TRANSCRIBER_WHISPER_URL",
 	"JIGASI_TRANSCRIBER_WHISPER_PRIVATE_KEY", "JIGASI_TRANSCRIBER_WHISPER_PRIVATE_KEY_NAME",
 	"JIGASI_TRANSCRIBER_OCI_REGION", "JIGASI_TRANSCRIBER_OCI_COMPARTMENT", "JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL",
 	"JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_KEY_PATH", "JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_KEY_ID", "JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_AUD",
-	"JIGASI_TRANSCRIBER_ENABLE_TRANSLATION",
-	"JIGASI_TRANSCRIBER_CUSTOM_TRANSLATION_SERVICE", "JIGASI_TRANSCRIBER_LIBRETRANSLATE_URL", "JIGASI_TRANSCRIBER_ENABLE_SAVING",
+	"JIGASI_TRANSCRIBER_ENABLE_SAVING",
 	"JIGASI_TRANSCRIBER_ADVERTISE_URL", "JIGASI_TRANSCRIBER_SEND_TXT", "JIGASI_TRANSCRIBER_RECORD_AUDIO",
-	"JIGASI_TRANSCRIBER_FILTER_SILENCE", "GC_PROJECT_ID", "AUTOSCALER_SIDECAR_KEY_FILE",
+	"GC_PROJECT_ID", "AUTOSCALER_SIDECAR_KEY_FILE",
 }

@@ -93,6 +93,7 @@ func (old *legacy) apply() {
 		}
 	}
 	old.composeGlobals()
+	old.composeTranscription()
 	old.composeCalls()
 	for _, b := range sip {
 		old.sipAccount(b)
@@ -207,7 +208,7 @@ func (old *legacy) composeGlobals() {
 		old.mark("dial_out.allowed", p.place)
 	}
 	if p := old.props[prefixJigasi+"ENABLE_TRANSCRIPTION"]; strings.EqualFold(p.value, "true") {
-		old.warn(Warning, p, "known, not used yet: this version does not transcribe")
+		old.warn(Warning, p, "known, not used yet: meetings are not transcribed so far, only files are (jigasi transcribe)")
 	}
 	if p := old.props["net.java.sip.communicator.SIP_PREFERRED_CLEAR_PORT"]; p.value != "" {
 		old.cfg.SIP.Listen = []string{"udp:0.0.0.0:" + p.value, "tcp:0.0.0.0:" + p.value}

@@ -35,6 +35,7 @@ const (
 	prefixSIP     = "net.java.sip.communicator.impl.protocol.sip."
 	prefixJabber  = "net.java.sip.communicator.impl.protocol.jabber."
 	prefixService = "net.java.sip.communicator.service.protocol."
+	prefixWords   = "org.jitsi.jigasi.transcription."
 	prefixImpl    = "net.java.sip.communicator.impl."
 )
 
@@ -92,7 +93,20 @@ var globals = []row{
 	{"org.ice4j.ice.harvest.NAT_HARVESTER_PUBLIC_ADDRESS", "public_ip", asIs, ""},
 
 	{prefixJigasi + "ENABLE_TRANSCRIPTION", "", composed, "later: transcription"},
-	{prefixJigasi + "transcription.*", "", asIs, "later: transcription"},
+	{prefixWords + "customService", "transcription.service", composed, "a class by its whole or short name"},
+	{prefixWords + "translationService", "transcription.translation.service", composed, "with ENABLE_TRANSLATION"},
+	{prefixWords + "ENABLE_TRANSLATION", "transcription.translation.service", composed, "false is none"},
+	{prefixWords + "FILTER_SILENCE", "transcription.gate", asIs, ""},
+	{prefixWords + "DIRECTORY", "transcription.directory", asIs, ""},
+	{prefixWords + "SAVE_TXT", "transcription.save", composed, "true where it is not set, as the README of Jigasi says"},
+	{prefixWords + "SAVE_JSON", "transcription.save", composed, ""},
+	{prefixWords + "vosk.websocket_url", "transcription.vosk.url, transcription.vosk.urls", composed, "a URL, or a JSON object of languages and URLs"},
+	{prefixWords + "libreTranslate.api_url", "transcription.translation.libre.url", asIs, ""},
+	{prefixWords + "bing.subscription_key", "transcription.translation.bing.key", asIs, ""},
+	{prefixWords + "bing.subscription_region", "transcription.translation.bing.region", asIs, ""},
+	{prefixWords + "bing.endpoint", "transcription.translation.bing.endpoint", asIs, ""},
+	{prefixWords + "bing.api_version", "transcription.translation.bing.api_version", asIs, ""},
+	{prefixWords + "*", "", asIs, "later: transcription of meetings"},
 	{prefixJigasi + "ENABLE_SIP_VISITORS", "", asIs, "later: visitors"},
 	{prefixJigasi + "VISITOR_QUEUE_SERVICE*", "", asIs, "later: meetings that are not live yet"},
 	{prefixJigasi + "NOTIFY_MAX_OCCUPANTS", "sounds.tell_full", asIs, ""},

@@ -83,11 +83,14 @@ func TestEveryVariableDoesSomething(t *testing.T) {
 		"JIGASI_HEALTH_CHECK_INTERVAL": "1000", "JIGASI_JVB_TIMEOUT": "1000", "JIGASI_TRUSTED_DOMAINS": `["a.b"]`, "JIGASI_MODE": "transcriber", "XMPP_PORT": "5299",
 		"XMPP_SERVER": "other.example", "JIGASI_STATS_PORT": "9999", "JIGASI_CONFIGURATION": prefixJigasi + "CONFERENCES_THRESHOLD=7",
 		"BOSH_URL_PATTERN": "https://{host}/http-bind?room={roomName}", "JIGASI_SIP_URI": "c@d.example", "ENABLE_AUTH": "0", "JIGASI_REST_TOKEN": "0123456789abcdef",
+		"JIGASI_TRANSCRIBER_VOSK_URL": "ws://vosk:2701", "JIGASI_TRANSCRIBER_LIBRETRANSLATE_URL": "http://libre/translate",
+		"JIGASI_TRANSCRIBER_CUSTOM_TRANSLATION_SERVICE": "LibreTranslateTranslationService",
 	}
 	also := map[string]map[string]string{ // what a variable needs beside it
 		"XMPP_GUEST_DOMAIN": {"ENABLE_GUESTS": "1"}, "XMPP_HIDDEN_DOMAIN": {"JIGASI_MODE": "transcriber", "JIGASI_TRANSCRIBER_PASSWORD": "x"},
 		"XMPP_RECORDER_DOMAIN": {"JIGASI_MODE": "transcriber", "JIGASI_TRANSCRIBER_PASSWORD": "x"}, "JIGASI_TRANSCRIBER_USER": {"JIGASI_MODE": "transcriber", "JIGASI_TRANSCRIBER_PASSWORD": "x"},
 		"JIGASI_TRANSCRIBER_PASSWORD": {"JIGASI_MODE": "transcriber"}, "JIGASI_ENABLE_REST": {"JIGASI_REST_TOKEN": "0123456789abcdef"},
+		"JIGASI_TRANSCRIBER_CUSTOM_TRANSLATION_SERVICE": {"JIGASI_TRANSCRIBER_ENABLE_TRANSLATION": "1"},
 	}
 	load := func(t *testing.T, env map[string]string) (string, []Finding) {
 		c, found, err := Load([]string{"--configdir=" + t.TempDir()}, func(k string) string { return env[k] }, filepath.Join(t.TempDir(), "empty"))

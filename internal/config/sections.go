@@ -10,18 +10,19 @@ import (
 // key, doc says in a line what it is for. A new key needs nothing but its field,
 // its default (defaults.go) and, where Jigasi had it, a row in legacy_table.go.
 type Config struct {
-	PublicIP  string    `yaml:"public_ip" doc:"Address that phones and bridges should send to: auto (as the registrar sees us, else the local one), an IP, or stun:host[:port]."`
-	Meeting   Meeting   `yaml:"meeting" doc:"Where the meetings are, and how a call gets into one."`
-	XMPP      XMPP      `yaml:"xmpp" doc:"How a call logs in. Each call has a login of its own."`
-	SIP       SIP       `yaml:"sip" doc:"The telephone side."`
-	Media     Media     `yaml:"media" doc:"Sound."`
-	Sounds    Sounds    `yaml:"sounds" doc:"What a phone is told by a voice."`
-	Breweries []Brewery `yaml:"breweries" doc:"Rooms in which the focus finds us for dial-out, each with a login."`
-	DialOut   DialOut   `yaml:"dial_out" doc:"Who may have us call a phone."`
-	Admin     Admin     `yaml:"admin" doc:"HTTP: health, statistics, metrics, shutdown."`
-	Health    Health    `yaml:"health" doc:"A test call from time to time."`
-	Limits    Limits    `yaml:"limits" doc:"How much, and how long."`
-	Log       Log       `yaml:"log" doc:"The log, on standard error."`
+	PublicIP      string        `yaml:"public_ip" doc:"Address that phones and bridges should send to: auto (as the registrar sees us, else the local one), an IP, or stun:host[:port]."`
+	Meeting       Meeting       `yaml:"meeting" doc:"Where the meetings are, and how a call gets into one."`
+	XMPP          XMPP          `yaml:"xmpp" doc:"How a call logs in. Each call has a login of its own."`
+	SIP           SIP           `yaml:"sip" doc:"The telephone side."`
+	Media         Media         `yaml:"media" doc:"Sound."`
+	Sounds        Sounds        `yaml:"sounds" doc:"What a phone is told by a voice."`
+	Breweries     []Brewery     `yaml:"breweries" doc:"Rooms in which the focus finds us for dial-out, each with a login."`
+	DialOut       DialOut       `yaml:"dial_out" doc:"Who may have us call a phone."`
+	Transcription Transcription `yaml:"transcription" doc:"Speech to text. So far used by jigasi transcribe."`
+	Admin         Admin         `yaml:"admin" doc:"HTTP: health, statistics, metrics, shutdown."`
+	Health        Health        `yaml:"health" doc:"A test call from time to time."`
+	Limits        Limits        `yaml:"limits" doc:"How much, and how long."`
+	Log           Log           `yaml:"log" doc:"The log, on standard error."`
 
 	Path string `yaml:"-"` // the file it came from, "" for none
 }

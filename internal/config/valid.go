@@ -60,6 +60,7 @@ func (l *loader) noPlaceholder(key, value string) {
 func (l *loader) hasSecrets() bool {
 	c := l.cfg
 	secrets := []xlog.Secret{c.XMPP.Password, c.Admin.Token}
+	secrets = append(secrets, c.Transcription.secrets()...)
 	for _, a := range c.SIP.Accounts {
 		secrets = append(secrets, a.Password)
 	}

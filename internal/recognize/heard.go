@@ -43,6 +43,9 @@ func (l *line) heard(r Result, ok bool) {
 
 // result passes on what was heard.
 func (l *line) result(r Result) {
+	if l.link == Draining {
+		l.since = time.Now() // it is still at work
+	}
 	l.mu.Lock()
 	l.heardN++
 	l.mu.Unlock()

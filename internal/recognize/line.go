@@ -61,7 +61,7 @@ func next(l Link, e event, work bool) Link {
 
 const (
 	openLimit  = 10 * time.Second
-	drainLimit = 5 * time.Second
+	drainLimit = 10 * time.Second // without a word
 	lastDelay  = 30 * time.Second
 	grace      = 20 * time.Second // that an old stream has to finish an utterance
 )

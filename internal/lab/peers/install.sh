@@ -11,6 +11,8 @@ want sipp sip-tester
 want baresip baresip-core
 want kamailio kamailio
 want sox sox
+want flite flite
+want pocketsphinx_continuous "pocketsphinx pocketsphinx-en-us"
 want turnserver coturn
 want chromium chromium
 want node nodejs

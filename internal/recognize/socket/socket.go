@@ -20,8 +20,8 @@ import (
 
 const (
 	writeLimit = 5 * time.Second
-	pingEvery  = 5 * time.Second
-	pingLimit  = 5 * time.Second
+	pingEvery  = 10 * time.Second
+	pingLimit  = 20 * time.Second // some servers answer nothing while they think
 	maxMessage = 1 << 20
 	closeWait  = time.Second
 )

@@ -35,11 +35,13 @@ const (
 	chunk   = 200 * time.Millisecond
 	silence = 400 * time.Millisecond
 	window  = 16 // messages without an answer
+	// patience is how long one answer may take: a loaded server decodes for seconds.
+	patience = 10 * time.Second
 )
 
 // Needs are those of Vosk: without sound it never finds an end, so a stream ends in a pause.
 func (*Service) Needs() recognize.Needs {
-	return recognize.Needs{Chunk: chunk, Idle: 2 * time.Second}
+	return recognize.Needs{Chunk: chunk, Idle: 2 * time.Second, Patience: patience}
 }
 
 // Open opens a stream to the server of the speaker's language.
@@ -76,7 +78,7 @@ func (*dialect) Hello(s socket.Sender) error {
 var errSlow = errors.New("the service does not answer")
 
 func (d *dialect) Sound(s socket.Sender, pcm []byte) error {
-	limit := time.NewTimer(5 * time.Second)
+	limit := time.NewTimer(patience)
 	defer limit.Stop()
 	select {
 	case d.window <- struct{}{}:

@@ -1,0 +1,196 @@
+package config
+
+import (
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strings"
+
+	"jigasi/internal/xlog"
+)
+
+// Transcription is what turns speech into text, and where that goes.
+type Transcription struct {
+	Service  string `yaml:"service" doc:"Speech service: vosk."`
+	Language string `yaml:"language" doc:"What is spoken by those who do not say it: a tag such as en-US."`
+	Gate     bool   `yaml:"gate" doc:"Send only speech to the service, with what is just before and after it; saves money where minutes are paid."`
+
+	Directory string   `yaml:"directory" doc:"Where transcripts are kept, each in a directory of its own."`
+	Save      []string `yaml:"save" doc:"Forms that are written at the end beside the journal: txt, json, vtt, srt."`
+
+	Vosk        Vosk        `yaml:"vosk" doc:"Vosk server."`
+	Translation Translation `yaml:"translation" doc:"What people say, in the languages of others."`
+}
+
+// Vosk is a Vosk server, or several.
+type Vosk struct {
+	URL  string            `yaml:"url" doc:"WebSocket of the server."`
+	URLs map[string]string `yaml:"urls" doc:"language: URL pairs, such as fr: ws://vosk-fr:2700, in place of url."`
+}
+
+// Translation is the translator.
+type Translation struct {
+	Service string          `yaml:"service" doc:"none, google, libre, deepl, bing or openai."`
+	Google  GoogleTranslate `yaml:"google" doc:"Google Cloud Translation."`
+	Libre   LibreTranslate  `yaml:"libre" doc:"LibreTranslate."`
+	DeepL   DeepL           `yaml:"deepl" doc:"DeepL."`
+	Bing    Bing            `yaml:"bing" doc:"Azure Translator."`
+	OpenAI  OpenAIChat      `yaml:"openai" doc:"A chat model behind the API of OpenAI."`
+}
+
+// GoogleTranslate is Google Cloud Translation.
+type GoogleTranslate struct {
+	Key xlog.Secret `yaml:"key" doc:"API key, or file:/path, or env:NAME."`
+}
+
+// LibreTranslate is LibreTranslate.
+type LibreTranslate struct {
+	URL string      `yaml:"url" doc:"Its /translate."`
+	Key xlog.Secret `yaml:"key" doc:"API key, or file:/path, or env:NAME, where the server wants one."`
+}
+
+// DeepL is DeepL.
+type DeepL struct {
+	URL string      `yaml:"url" doc:"Its /v2/translate; default that of the key's plan."`
+	Key xlog.Secret `yaml:"key" doc:"API key, or file:/path, or env:NAME."`
+}
+
+// Bing is the Translator of Azure.
+type Bing struct {
+	Endpoint string      `yaml:"endpoint" doc:"Its address."`
+	Version  string      `yaml:"api_version" doc:"Version of its API."`
+	Key      xlog.Secret `yaml:"key" doc:"Subscription key, or file:/path, or env:NAME."`
+	Region   string      `yaml:"region" doc:"Region of the subscription, if it has one."`
+}
+
+// OpenAIChat is a chat model.
+type OpenAIChat struct {
+	URL   string      `yaml:"url" doc:"The API, up to /v1; also of a server of your own."`
+	Key   xlog.Secret `yaml:"key" doc:"API key, or file:/path, or env:NAME."`
+	Model string      `yaml:"model" doc:"The model."`
+}
+
+func defaultTranscription() Transcription {
+	return Transcription{
+		Service: "vosk", Language: "en-US", Directory: "/var/lib/jigasi/transcripts", Save: []string{"txt"},
+		Vosk: Vosk{URL: "ws://localhost:2700"},
+		Translation: Translation{
+			Service: "none", Libre: LibreTranslate{URL: "http://libretranslate:5000/translate"},
+			Bing:   Bing{Endpoint: "https://api.cognitive.microsofttranslator.com", Version: "3.0"},
+			OpenAI: OpenAIChat{URL: "https://api.openai.com/v1", Model: "gpt-4o-mini"},
+		},
+	}
+}
+
+var (
+	speechServices    = []string{"vosk"}
+	translateServices = []string{"none", "google", "libre", "deepl", "bing", "openai"}
+	transcriptForms   = []string{"txt", "json", "vtt", "srt"}
+)
+
+func (t *Transcription) secrets() []xlog.Secret {
+	tr := &t.Translation
+	return []xlog.Secret{tr.Google.Key, tr.Libre.Key, tr.DeepL.Key, tr.Bing.Key, tr.OpenAI.Key}
+}
+
+func (l *loader) checkTranscription(t *Transcription) {
+	const key = "transcription."
+	l.oneOf(key+"service", t.Service, speechServices...)
+	l.oneOf(key+"translation.service", t.Translation.Service, translateServices...)
+	for _, f := range t.Save {
+		l.oneOf(key+"save", f, transcriptForms...)
+	}
+	if t.Language == "" {
+		l.at(Error, key+"language", "is empty; a tag such as en-US")
+	}
+	l.serviceURL(key+"vosk.url", t.Vosk.URL, "ws", "wss")
+	for _, u := range t.Vosk.URLs {
+		l.serviceURL(key+"vosk.urls", u, "ws", "wss")
+	}
+	tr := &t.Translation
+	for name, secret := range map[string]xlog.Secret{"deepl": tr.DeepL.Key, "bing": tr.Bing.Key} {
+		if tr.Service == name && secret == "" {
+			l.at(Error, key+"translation."+name+".key", "is missing: without it %s translates nothing", name)
+		}
+	}
+	l.serviceURL(key+"translation.libre.url", tr.Libre.URL, "http", "https")
+	l.serviceURL(key+"translation.deepl.url", tr.DeepL.URL, "http", "https")
+	l.serviceURL(key+"translation.bing.endpoint", tr.Bing.Endpoint, "http", "https")
+	l.serviceURL(key+"translation.openai.url", tr.OpenAI.URL, "http", "https")
+}
+
+// serviceURL wants a URL with one of two schemes, the second being the safe one.
+func (l *loader) serviceURL(key, s, plain, safe string) {
+	if s == "" {
+		return
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.Scheme != plain && u.Scheme != safe {
+		l.at(Error, key, "begins with %s:// or %s://", safe, plain)
+	}
+}
+
+// classes are the names that Jigasi has for its services.
+var (
+	speechClasses = map[string]string{
+		"VoskTranscriptionService": "vosk", "VOSK": "vosk",
+	}
+	translateClasses = map[string]string{
+		"GoogleCloudTranslationService": "google", "LibreTranslateTranslationService": "libre", "BingTranslationService": "bing",
+	}
+)
+
+// composeTranscription reads the properties of transcription that need more than a row.
+func (old *legacy) composeTranscription() {
+	t := &old.cfg.Transcription
+	old.class(prefixWords+"customService", speechClasses, &t.Service, "transcription.service")
+	if strings.EqualFold(old.get(prefixWords+"ENABLE_TRANSLATION"), "true") {
+		t.Translation.Service = "google"
+		old.class(prefixWords+"translationService", translateClasses, &t.Translation.Service, "transcription.translation.service")
+	}
+	if p := old.props[prefixWords+"vosk.websocket_url"]; strings.HasPrefix(p.value, "{") {
+		t.Vosk.URLs = map[string]string{}
+		old.mark("transcription.vosk.urls", p.place)
+		if err := json.Unmarshal([]byte(p.value), &t.Vosk.URLs); err != nil {
+			old.warn(Error, p, "is neither a URL nor a JSON object of languages and URLs")
+		}
+	} else if p.value != "" {
+		t.Vosk.URL = p.value
+		old.mark("transcription.vosk.url", p.place)
+	}
+	for _, form := range []string{"txt", "json"} {
+		p := old.props[prefixWords+"SAVE_"+strings.ToUpper(form)]
+		if p.value == "" {
+			continue
+		}
+		t.Save = slices.DeleteFunc(t.Save, func(f string) bool { return f == form })
+		if strings.EqualFold(p.value, "true") {
+			t.Save = append(t.Save, form)
+		}
+		old.mark("transcription.save", p.place)
+	}
+}
+
+// class reads the name of a Java class, whole or short, or of a type.
+func (old *legacy) class(key string, known map[string]string, to *string, ours string) {
+	p := old.props[key]
+	if p.value == "" {
+		return
+	}
+	old.mark(ours, p.place)
+	name, ok := known[p.value[strings.LastIndexByte(p.value, '.')+1:]]
+	if !ok {
+		old.warn(Error, p, "is no service that is known here; name one of %s in %s", strings.Join(sortedNames(known), ", "), ours)
+		return
+	}
+	*to = name
+}
+
+func sortedNames(m map[string]string) []string {
+	var out []string
+	for _, v := range m {
+		out = append(out, v)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
