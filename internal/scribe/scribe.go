@@ -106,10 +106,19 @@ func New(o Options) *Scribe {
 	return s
 }
 
+// settle is the mark, within, behind the last final.
+const settle transcript.Kind = ""
+
 // run gives every entry to everybody, in one order.
 func (s *Scribe) run() {
 	defer close(s.stopped)
 	for e := range s.in {
+		if e.Kind == settle {
+			for _, q := range s.target { // all finals are there
+				q.end()
+			}
+			continue
+		}
 		for _, o := range s.outlets {
 			o.put(e)
 		}
@@ -187,9 +196,7 @@ func (s *Scribe) Close(ctx context.Context, at time.Time) error {
 	for v := range voices {
 		<-v.speaker.Done() // in EndLimit, or when ctx is done
 	}
-	for _, q := range s.target { // run no longer gets finals
-		q.end()
-	}
+	s.in <- transcript.Entry{Kind: settle}
 	s.workers.Wait()
 	s.in <- transcript.Entry{Kind: transcript.End, At: at}
 	close(s.in)
