@@ -61,6 +61,7 @@ type room struct {
 type member struct {
 	nick     string
 	real     stanza.JID
+	role     string
 	json     bool
 	video    bool // wants a video content, as browsers do; nothing is in it
 	known    bool // features were asked for
@@ -196,13 +197,13 @@ func (f *Focus) iq(e *stanza.Elem) {
 		return
 	}
 	from := stanza.ParseJID(e.Get("from"))
-	if m := e.Kid("http://jitsi.org/jitmeet/audio", "mute"); m != nil && m.Get("jid") == e.Get("from") {
-		f.reply(e, nil) // of oneself: who may not unmute is not known here
-		return
-	}
-	if e.Kid("urn:xmpp:jingle:1", "jingle") != nil {
-		if r := f.rooms[from.Bare().String()]; r != nil && r.members[from.Resource] != nil {
-			f.jingle(r, r.members[from.Resource], e)
+	if r := f.rooms[from.Bare().String()]; r != nil && r.members[from.Resource] != nil {
+		m := r.members[from.Resource]
+		if e.Kid("urn:xmpp:jingle:1", "jingle") != nil {
+			f.jingle(r, m, e)
+			return
+		}
+		if f.asked(r, m, e) {
 			return
 		}
 	}
@@ -253,9 +254,13 @@ func (f *Focus) presence(e *stanza.Elem) {
 		}
 		return
 	}
+	item := e.Kid("http://jabber.org/protocol/muc#user", "x").Kid("", "item")
+	if m != nil {
+		m.role = item.Get("role")
+	}
 	if m == nil {
-		m = &member{nick: from.Resource}
-		m.real = stanza.ParseJID(e.Kid("http://jabber.org/protocol/muc#user", "x").Kid("", "item").Get("jid"))
+		m = &member{nick: from.Resource, role: item.Get("role")}
+		m.real = stanza.ParseJID(item.Get("jid"))
 		r.members[from.Resource] = m
 		r.order = append(r.order, from.Resource)
 		c := e.Kid("http://jabber.org/protocol/caps", "c")
