@@ -12,11 +12,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"jigasi/internal/audio"
+	"jigasi/internal/config"
+	"jigasi/internal/lab/phone"
 )
 
 // cache is where install.sh unpacks what the browser needs.
@@ -40,6 +43,7 @@ type browserState struct {
 
 type browserPerson struct {
 	Name, Status string
+	Muted        bool
 	Tones        map[string]float64 // by Hz, in dBov
 }
 
@@ -186,4 +190,40 @@ func TestChromiumAndAPhoneHearEachOther(t *testing.T) {
 	})
 	hangup(t, p)
 	gone(t, g, p)
+}
+
+// TestChromiumHasAPhoneCalled: a moderator in a browser has a number called, hears it, and mutes it.
+func TestChromiumHasAPhoneCalled(t *testing.T) {
+	m := meet(t, "")
+	g := gatewayAt(t, m, func(c *config.Config) {
+		c.Meeting.Mute = true
+		brewing(c)
+	})
+	l := line(t, phone.Options{Tone: 440, Log: logger()})
+	b := browse(t, "ws://"+addr(m.ports["HTTP"])+"/xmpp-websocket", "alpha", 1000, 440)
+	eventually(t, 60*time.Second, "the browser joins", func() bool { return b.now().Joined })
+	brewed(t, m, g)
+	b.run(t, "lab.dial("+strconv.Quote(l.URI())+")")
+	var p *phone.Phone
+	select {
+	case p = <-l.Calls():
+	case <-time.After(30 * time.Second):
+		t.Fatal("nobody is called")
+	}
+	eventually(t, 30*time.Second, "they hear each other", func() bool {
+		if len(g.Calls()) != 1 {
+			return false
+		}
+		seen := b.now().People[occupant(t, g).Resource]
+		return seen.Tones["440"] > -26 && seen.Status == "Connected" && !seen.Muted && p.Tone(1000) > -26
+	})
+	at := occupant(t, g).Resource
+	b.run(t, "lab.mute("+strconv.Quote(at)+")")
+	eventually(t, 20*time.Second, "the browser sees the phone muted, and hears it no more", func() bool {
+		seen := b.now().People[at]
+		return seen.Muted && seen.Tones["440"] < -60 && p.Tone(1000) > -26
+	})
+	hangup(t, p)
+	gone(t, g, p)
+	eventually(t, 20*time.Second, "the browser is alone", func() bool { return len(b.now().People) == 0 && b.now().Failed == "" })
 }
