@@ -85,6 +85,7 @@ func (t *talker) pause() { t.head.Timestamp += t.step }
 // generator's goroutine.
 type call struct {
 	index    int
+	voice    int
 	probe    bool
 	sip      *socket
 	end      *endpoint
@@ -101,9 +102,9 @@ type call struct {
 }
 
 func newCall(index int, probe bool, s *sounds) *call {
-	c := &call{index: index, probe: probe}
-	c.phone = talker{loop: s.phone[index%voices], step: 160, head: rtpx.Header{SSRC: uint32(index) + 1}}
-	c.speaker = talker{loop: s.speaker[index%voices], step: 960, head: rtpx.Header{SSRC: speakerID, PT: opusType, HasLevel: true, Voice: true, Level: 25}}
+	c := &call{index: index, voice: index % len(s.phone), probe: probe}
+	c.phone = talker{loop: s.phone[c.voice], step: 160, head: rtpx.Header{SSRC: uint32(index) + 1}}
+	c.speaker = talker{loop: s.speaker[c.voice], step: 960, head: rtpx.Header{SSRC: speakerID, PT: opusType, HasLevel: true, Voice: true, Level: 25}}
 	keep := keepPackets
 	if probe {
 		c.phone.loop, c.speaker.loop, c.speaker.head.Level = s.phoneProbe, s.speakerProbe, 45

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// floorCalls are worked on in turn, so that caches are as cold as in a gateway.
+// floorCalls is how many calls are worked on in turn, so that caches are as cold as in a gateway.
 const floorCalls = 200
 
 // A floor does the bare work of calls, and nothing else: receive, decrypt, decode, bring to 8 kHz,
@@ -49,9 +49,9 @@ type floorCall struct {
 	seq                      uint16
 }
 
-func newFloor(s *sounds) (*floor, error) {
+func newFloor(s *sounds, calls int) (*floor, error) {
 	f := &floor{sounds: s}
-	for range floorCalls {
+	for range calls {
 		c, err := newFloorCall()
 		if err != nil {
 			f.close()
@@ -128,6 +128,7 @@ func (f *floor) rounds(ctx context.Context, long time.Duration) (cost, error) {
 	}
 	f.clock = (threadTime() - began) / reads
 	var ups, downs []float64
+	n := float64(len(f.calls))
 	for end := time.Now().Add(long); time.Now().Before(end) && ctx.Err() == nil; {
 		var sum cost
 		f.turn++
@@ -142,7 +143,7 @@ func (f *floor) rounds(ctx context.Context, long time.Duration) (cost, error) {
 			sum.up += t2 - t1 - f.clock
 			f.drain(c)
 		}
-		ups, downs = append(ups, float64(sum.up)/floorCalls), append(downs, float64(sum.down)/floorCalls)
+		ups, downs = append(ups, float64(sum.up)/n), append(downs, float64(sum.down)/n)
 	}
 	if f.err != nil {
 		return cost{}, fmt.Errorf("bench: the floor: %w", f.err)
@@ -153,7 +154,7 @@ func (f *floor) rounds(ctx context.Context, long time.Duration) (cost, error) {
 // feed sends what the far ends send; its cost does not count.
 func (f *floor) feed(c *floorCall, i int) {
 	c.seq++
-	speaker, phone := f.sounds.speaker[i%voices], f.sounds.phone[i%voices]
+	speaker, phone := f.sounds.speaker[i%len(f.sounds.speaker)], f.sounds.phone[i%len(f.sounds.phone)]
 	h := rtpx.Header{SSRC: 1, Seq: c.seq, Timestamp: uint32(c.seq) * 960, PT: opusType, Level: 30, HasLevel: true, Voice: true}
 	b := append(h.Append(f.packet[:0], levelID), speaker[(f.turn+i*7)%len(speaker)]...)
 	enc, err := c.far.EncryptRTP(f.cipher[:0], b, &f.head)

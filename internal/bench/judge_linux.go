@@ -18,16 +18,7 @@ func (r *run) listen(p *phase, d sums) string {
 	if float64(d.holesUp) > maxHoles*want || float64(d.holesDown) > maxHoles*want {
 		return fmt.Sprintf("%d packets to the bridge and %d to the phones are missing", d.holesUp, d.holesDown)
 	}
-	var calls []*call
-	r.world.gen.do(func() { // a copy: packets go on coming
-		for _, c := range r.world.gen.calls {
-			k := *c
-			k.toPhone.recent, k.toBridge.recent = slices.Clone(c.toPhone.recent), slices.Clone(c.toBridge.recent)
-			k.phone.when, k.speaker.when = slices.Clone(c.phone.when), slices.Clone(c.speaker.when)
-			calls = append(calls, &k)
-		}
-	})
-	for _, c := range calls {
+	for _, c := range r.world.gen.copies() {
 		var why string
 		if c.probe {
 			why = r.probes(p, c)
@@ -41,6 +32,19 @@ func (r *run) listen(p *phase, d sums) string {
 	return ""
 }
 
+// copies are the calls as they are now, while packets go on coming.
+func (g *generator) copies() (calls []*call) {
+	g.do(func() {
+		for _, c := range g.calls {
+			k := *c
+			k.toPhone.recent, k.toBridge.recent = slices.Clone(c.toPhone.recent), slices.Clone(c.toBridge.recent)
+			k.phone.when, k.speaker.when = slices.Clone(c.phone.when), slices.Clone(c.speaker.when)
+			calls = append(calls, &k)
+		}
+	})
+	return calls
+}
+
 // judge listens to the last second of both directions.
 func (c *call) judge() string {
 	for _, d := range []struct {
@@ -52,7 +56,7 @@ func (c *call) judge() string {
 		if err != nil {
 			return err.Error()
 		}
-		if why := hearsPilot(pcm[len(pcm)/4:], c.index, d.phone); why != "" {
+		if why := hearsPilot(pcm[len(pcm)/4:], c.voice, d.phone); why != "" {
 			return d.who + ": " + why
 		}
 	}

@@ -52,12 +52,9 @@ type placed struct {
 	leave  bool
 }
 
-func newWorld(s *sounds) (*world, error) {
-	w := &world{sounds: s, rooms: map[string]*call{}}
+func newWorld(s *sounds, ip netip.Addr) (*world, error) {
+	w := &world{sounds: s, ip: ip, rooms: map[string]*call{}}
 	var err error
-	if w.ip, err = machineIP(); err != nil {
-		return nil, err
-	}
 	if w.cert, w.print, err = certificate(); err != nil {
 		return nil, err
 	}

@@ -105,7 +105,7 @@ func remove(dir string) { _ = os.RemoveAll(dir) }
 func (r *run) say(format string, a ...any) { fmt.Fprintf(r.opt.Out, format+"\n", a...) }
 
 func (r *run) open() error {
-	s, err := newSounds()
+	s, err := newSounds(voices)
 	if err != nil {
 		return err
 	}
@@ -115,10 +115,14 @@ func (r *run) open() error {
 	if r.offsets[1], err = codecDelay(s.speakerProbe, false); err != nil {
 		return err
 	}
-	if r.floor, err = newFloor(s); err != nil {
+	if r.floor, err = newFloor(s, floorCalls); err != nil {
 		return err
 	}
-	if r.world, err = newWorld(s); err != nil {
+	ip, err := machineIP()
+	if err != nil {
+		return err
+	}
+	if r.world, err = newWorld(s, ip); err != nil {
 		return err
 	}
 	r.gateway, err = startGateway(r.opt.Binary, r.dir, domain, r.world.xmpp.Addr())

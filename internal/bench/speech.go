@@ -162,13 +162,14 @@ type sounds struct {
 	phoneProbe, speakerProbe packets
 }
 
-func newSounds() (*sounds, error) {
+// newSounds makes so many voices.
+func newSounds(count int) (*sounds, error) {
 	s := &sounds{phoneProbe: phonePackets(probePCM(true, 8000))}
 	var err error
 	if s.speakerProbe, err = speakerPackets(probePCM(false, 48000)); err != nil {
 		return nil, err
 	}
-	for v := range voices {
+	for v := range count {
 		p, err := speakerPackets(voicePCM(v, false, 48000))
 		if err != nil {
 			return nil, err
