@@ -10,10 +10,11 @@ import (
 	"testing"
 )
 
-// TestCompatibilityIsTested: each row of docs/compat.md that says yes names tests, and each named test exists.
-func TestCompatibilityIsTested(t *testing.T) {
+// allTests are the names of all tests and fuzz targets of the tree.
+func allTests(t *testing.T) map[string]bool {
+	t.Helper()
 	have := map[string]bool{}
-	test := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	test := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
 	err := filepath.WalkDir(".", func(at string, d fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(at, "_test.go") {
 			return err
@@ -27,6 +28,41 @@ func TestCompatibilityIsTested(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return have
+}
+
+// TestLimitsAreTested: each row of docs/limits.md names tests that exist.
+func TestLimitsAreTested(t *testing.T) {
+	have := allTests(t)
+	doc, err := os.ReadFile("docs/limits.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	for line := range strings.Lines(string(doc)) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if len(cells) != 5 || strings.HasPrefix(cells[0], "-") || strings.TrimSpace(cells[0]) == "what comes" {
+			continue
+		}
+		rows++
+		tests := strings.FieldsFunc(cells[4], func(r rune) bool { return r == ',' || r == ' ' })
+		if len(tests) == 0 {
+			t.Errorf("%s: no test", cells[0])
+		}
+		for _, n := range tests {
+			if !have[n] {
+				t.Errorf("%s names %s, which does not exist", cells[0], n)
+			}
+		}
+	}
+	if rows < 20 {
+		t.Errorf("%d rows", rows)
+	}
+}
+
+// TestCompatibilityIsTested: each row of docs/compat.md that says yes names tests, and each named test exists.
+func TestCompatibilityIsTested(t *testing.T) {
+	have := allTests(t)
 	doc, err := os.ReadFile("docs/compat.md")
 	if err != nil {
 		t.Fatal(err)

@@ -117,45 +117,6 @@ func (a *App) sessions() []admin.Session {
 	return out
 }
 
-func (a *App) metrics() []admin.Sample {
-	s := a.exchange.Stats()
-	gauge := func(name, help string, v float64) admin.Sample { return admin.Sample{Name: name, Help: help, Value: v} }
-	count := func(name, help string, v int64) admin.Sample {
-		return admin.Sample{Name: name, Help: help, Kind: admin.Counter, Value: float64(v)}
-	}
-	out := []admin.Sample{
-		gauge("jigasi_calls", "Calls of any state.", float64(s.Calls)),
-		count("jigasi_calls_incoming_total", "Calls from phones.", s.Incoming),
-		count("jigasi_calls_outgoing_total", "Calls to phones.", s.Outgoing),
-		count("jigasi_calls_refused_total", "Calls refused.", s.Refused),
-		count("jigasi_calls_failed_total", "Calls without sound both ways.", s.Failed),
-		gauge("jigasi_rtp_ports_in_use", "Pairs of RTP ports in use.", float64(a.pool.InUse())),
-		count("jigasi_panics_total", "Panics that were contained.", a.panics.Load()),
-	}
-	if a.clock != nil {
-		c := a.clock.Stats()
-		out = append(out, count("jigasi_clock_late_total", "Turns of the clock that began more than 5 ms late.", c.Late),
-			count("jigasi_clock_lost_total", "Turns of the clock that were given up.", c.Lost))
-	}
-	for _, code := range cause.All() {
-		if n := a.totals.byCause[code].Load(); n > 0 {
-			out = append(out, admin.Sample{
-				Name: "jigasi_calls_ended_total", Help: "Calls ended, by cause.", Kind: admin.Counter, Value: float64(n),
-				Labels: []admin.Label{{Name: "cause", Value: code.String()}},
-			})
-		}
-	}
-	for id, b := range a.breweries.Status() {
-		for why, n := range b.Refused {
-			out = append(out, admin.Sample{
-				Name: "jigasi_dials_refused_total", Help: "Requests to dial that were refused, by reason.", Kind: admin.Counter, Value: float64(n),
-				Labels: []admin.Label{{Name: "brewery", Value: id}, {Name: "reason", Value: why}},
-			})
-		}
-	}
-	return out
-}
-
 // addBrewery starts a brewery.
 func (a *App) addBrewery(b config.Brewery) error {
 	r := rules(a.cfg)
