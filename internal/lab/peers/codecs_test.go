@@ -80,37 +80,61 @@ func TestT24_BaresipAndSRTP(t *testing.T) {
 	}
 }
 
-// TestTwentySecondsWithoutAGap: what is said arrives whole, both ways. On a machine that others use
-// too a window of 20 s may be missed; one of three has to be whole.
+// TestTwentySecondsWithoutAGap: what is said arrives whole, both ways, in PCMU and Opus. It runs beside no other test of
+// this package; where the machine is busy with something else a gap may be as much longer as the test itself
+// was held up, and a window of 20 s may be missed: one of four has to be whole.
 func TestTwentySecondsWithoutAGap(t *testing.T) {
-	for _, codec := range []string{"PCMU", "opus"} {
-		t.Run(codec, func(t *testing.T) {
-			t.Parallel()
-			g := start(t, inAlpha)
-			people := []*bot.Bot{g.Join("alpha", 620), g.Join("alpha", 880)}
-			b := startBaresip(t, softphone{codec: codec, hz: 440})
-			b.call(g)
-			bothWays(t, b, people, 620, 880)
-			const limit = 40 * time.Millisecond
-			for try := 1; ; try++ {
-				people[0].Forget()
-				was, rate := b.heard()
-				time.Sleep(20500 * time.Millisecond)
-				v, there := voice(people[0], 440)
-				now, _ := b.heard()
-				fresh := now[len(was):]
-				in, out := silence(v.PCM(), 48000), silence(fresh, rate)
-				t.Logf("person: silent for %v, %v missing, %d lost; phone: silent for %v; heard %.1f s and %.1f s", in, v.Hole(), v.Lost(), out,
-					float64(len(v.PCM()))/48000, float64(len(fresh))/float64(rate))
-				if there && in <= limit && v.Hole() <= limit && len(v.PCM()) >= 20*48000 && out <= limit && len(fresh) >= 20*rate {
-					return
-				}
-				if try == 3 {
-					t.Fatal("each window of 20 s has a gap of more than 40 ms")
-				}
-			}
-		})
+	g := start(t, inAlpha)
+	people := []*bot.Bot{g.Join("alpha", 620), g.Join("alpha", 880)}
+	phones := []*baresip{startBaresip(t, softphone{hz: 440}), startBaresip(t, softphone{codec: "opus", hz: 1700})}
+	for _, b := range phones {
+		b.call(g)
 	}
+	for _, b := range phones {
+		bothWays(t, b, people, 620, 880)
+	}
+	for try := 1; try <= 4; try++ {
+		whole := true
+		people[0].Forget()
+		var was []int
+		for _, b := range phones {
+			pcm, _ := b.heard()
+			was = append(was, len(pcm))
+		}
+		longest, total := stalls(20500 * time.Millisecond)
+		limit := 40*time.Millisecond + 2*longest
+		for i, b := range phones {
+			v, there := voice(people[0], b.opt.hz)
+			pcm, rate := b.heard()
+			pcm = pcm[was[i]:]
+			in, out := silence(v.PCM(), 48000), silence(pcm, rate)
+			heard, said := time.Duration(len(pcm))*time.Second/time.Duration(rate), time.Duration(len(v.PCM()))*time.Second/48000
+			t.Logf("%s: person heard %v, silent for %v, %v missing, %d lost; phone heard %v, silent for %v; the machine stalled for %v, %v in all",
+				b.opt.codec, said, in, v.Hole(), v.Lost(), heard, out, longest, total)
+			enough := 20*time.Second - total
+			whole = whole && there && max(in, out, v.Hole()) <= limit && min(heard, said) >= enough && v.Lost() == 0
+		}
+		if whole {
+			return
+		}
+	}
+	t.Error("each window of 20 s has a gap of more than 40 ms")
+}
+
+// stalls waits, and tells how long this process was held up meanwhile: at most at once, and in all.
+func stalls(d time.Duration) (longest, total time.Duration) {
+	const turn = 20 * time.Millisecond
+	tick := time.NewTicker(turn)
+	defer tick.Stop()
+	last := time.Now()
+	for end := last.Add(d); last.Before(end); {
+		<-tick.C
+		late := time.Since(last) - turn
+		if last = time.Now(); late > turn/4 {
+			longest, total = max(longest, late), total+late
+		}
+	}
+	return longest, total
 }
 
 // TestThreePeopleAndTwoPhones: everybody hears exactly the others.

@@ -4,12 +4,18 @@ package peers
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"strconv"
 	"testing"
 	"time"
+
+	"jigasi/internal/config"
 )
 
 // sipp runs a scenario against the gateway and gives its output.
@@ -50,9 +56,29 @@ func left(t *testing.T) (goroutines, files int) {
 	return runtime.NumGoroutine(), len(open)
 }
 
+// ends tells by the metrics how many calls ended by each cause.
+func ends(t *testing.T, g *gateway) map[string]int {
+	t.Helper()
+	res, err := http.Get("http://" + g.app.AdminAddr() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	out := map[string]int{}
+	for _, m := range regexp.MustCompile(`jigasi_calls_ended_total\{cause="(\w+)"\} (\d+)`).FindAllStringSubmatch(string(text), -1) {
+		out[m[1]], _ = strconv.Atoi(m[2])
+	}
+	return out
+}
+
 // TestT50_ThousandCallsLeaveNothing: 1000 calls at 20 a second, none fails, nothing is left.
 func TestT50_ThousandCallsLeaveNothing(t *testing.T) {
-	g := start(t, nil)
+	g := start(t, func(cfg *config.Config) { cfg.Admin.Port = freePorts(t, 1) })
 	g.Join("alpha", 620)
 	g.Join("alpha", 880)
 	sipp(t, g, "uac.xml", "-s", "room", "-m", "20", "-r", "20") // warm
@@ -66,8 +92,8 @@ func TestT50_ThousandCallsLeaveNothing(t *testing.T) {
 		n, f := left(t)
 		return n <= goroutines+2 && f <= files
 	})
-	if s := g.app.Exchange().Stats(); s.Ended < 1000 || s.Failed > 0 {
-		t.Errorf("%+v", s)
+	if got := ends(t, g); got["normal"] != 1020 || len(got) != 1 {
+		t.Errorf("the calls ended so: %v", got)
 	}
 	eventually(t, 5*time.Second, "the room is as it was", func() bool { return len(g.XMPP.Room("alpha").Nicks()) == 3 })
 	n, f := left(t)
