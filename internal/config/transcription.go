@@ -11,7 +11,7 @@ import (
 
 // Transcription is what turns speech into text, and where that goes.
 type Transcription struct {
-	Service  string `yaml:"service" doc:"Speech service: vosk."`
+	Service  string `yaml:"service" doc:"Speech service: vosk or whisper."`
 	Language string `yaml:"language" doc:"What is spoken by those who do not say it: a tag such as en-US."`
 	Gate     bool   `yaml:"gate" doc:"Send only speech to the service, with what is just before and after it; saves money where minutes are paid."`
 
@@ -19,6 +19,7 @@ type Transcription struct {
 	Save      []string `yaml:"save" doc:"Forms that are written at the end beside the journal: txt, json, vtt, srt."`
 
 	Vosk        Vosk        `yaml:"vosk" doc:"Vosk server."`
+	Whisper     Whisper     `yaml:"whisper" doc:"Whisper of skynet."`
 	Translation Translation `yaml:"translation" doc:"What people say, in the languages of others."`
 }
 
@@ -26,6 +27,14 @@ type Transcription struct {
 type Vosk struct {
 	URL  string            `yaml:"url" doc:"WebSocket of the server."`
 	URLs map[string]string `yaml:"urls" doc:"language: URL pairs, such as fr: ws://vosk-fr:2700, in place of url."`
+}
+
+// Whisper is the Whisper service of skynet.
+type Whisper struct {
+	URL      string      `yaml:"url" doc:"WebSocket of the server, without the id of a connection, such as wss://host/streaming-whisper/ws."`
+	Key      xlog.Secret `yaml:"key" doc:"RSA key (PKCS#8, PEM or base64 on one line) for the login, or file:/path, or env:NAME."`
+	KeyName  string      `yaml:"key_name" doc:"Name (kid) of that key."`
+	Audience string      `yaml:"audience" doc:"Audience of the login."`
 }
 
 // Translation is the translator.
@@ -73,7 +82,8 @@ type OpenAIChat struct {
 func defaultTranscription() Transcription {
 	return Transcription{
 		Service: "vosk", Language: "en-US", Directory: "/var/lib/jigasi/transcripts", Save: []string{"txt"},
-		Vosk: Vosk{URL: "ws://localhost:2700"},
+		Vosk:    Vosk{URL: "ws://localhost:2700"},
+		Whisper: Whisper{URL: "ws://localhost:8000/ws", Audience: "jitsi"},
 		Translation: Translation{
 			Service: "none", Libre: LibreTranslate{URL: "http://libretranslate:5000/translate"},
 			Bing:   Bing{Endpoint: "https://api.cognitive.microsofttranslator.com", Version: "3.0"},
@@ -83,14 +93,14 @@ func defaultTranscription() Transcription {
 }
 
 var (
-	speechServices    = []string{"vosk"}
+	speechServices    = []string{"vosk", "whisper"}
 	translateServices = []string{"none", "google", "libre", "deepl", "bing", "openai"}
 	transcriptForms   = []string{"txt", "json", "vtt", "srt"}
 )
 
 func (t *Transcription) secrets() []xlog.Secret {
 	tr := &t.Translation
-	return []xlog.Secret{tr.Google.Key, tr.Libre.Key, tr.DeepL.Key, tr.Bing.Key, tr.OpenAI.Key}
+	return []xlog.Secret{t.Whisper.Key, tr.Google.Key, tr.Libre.Key, tr.DeepL.Key, tr.Bing.Key, tr.OpenAI.Key}
 }
 
 func (l *loader) checkTranscription(t *Transcription) {
@@ -106,6 +116,10 @@ func (l *loader) checkTranscription(t *Transcription) {
 	l.serviceURL(key+"vosk.url", t.Vosk.URL, "ws", "wss")
 	for _, u := range t.Vosk.URLs {
 		l.serviceURL(key+"vosk.urls", u, "ws", "wss")
+	}
+	l.serviceURL(key+"whisper.url", t.Whisper.URL, "ws", "wss")
+	if (t.Whisper.Key == "") != (t.Whisper.KeyName == "") {
+		l.at(Warning, key+"whisper.key", "goes together with whisper.key_name: without both there is no login")
 	}
 	tr := &t.Translation
 	for name, secret := range map[string]xlog.Secret{"deepl": tr.DeepL.Key, "bing": tr.Bing.Key} {
@@ -134,6 +148,7 @@ func (l *loader) serviceURL(key, s, plain, safe string) {
 var (
 	speechClasses = map[string]string{
 		"VoskTranscriptionService": "vosk", "VOSK": "vosk",
+		"WhisperTranscriptionService": "whisper", "EGHT_WHISPER": "whisper",
 	}
 	translateClasses = map[string]string{
 		"GoogleCloudTranslationService": "google", "LibreTranslateTranslationService": "libre", "BingTranslationService": "bing",

@@ -30,6 +30,10 @@ func TestOldTranscription(t *testing.T) {
 			func(t Transcription) bool {
 				return t.Translation.Service == "libre" && t.Translation.Libre.URL == "http://localhost:5000/translate"
 			}},
+		{w + "customService=org.jitsi.jigasi.transcription.WhisperTranscriptionService\n" + w + "whisper.websocket_url=wss://h/streaming-whisper/ws\n" + w + "whisper.private_key=MII\n" + w + "whisper.private_key_name=k\n" + w + "whisper.jwt_audience=a\n",
+			func(t Transcription) bool {
+				return t.Service == "whisper" && t.Whisper == Whisper{"wss://h/streaming-whisper/ws", "MII", "k", "a"}
+			}},
 		{w + "ENABLE_TRANSLATION=true\n", func(t Transcription) bool { return t.Translation.Service == "google" }},
 		{w + "ENABLE_TRANSLATION=true\n" + w + "translationService=BingTranslationService\n" + w + "bing.subscription_key=k\n" + w + "bing.subscription_region=westeurope\n",
 			func(t Transcription) bool {

@@ -8,6 +8,7 @@ import (
 	"jigasi/internal/config"
 	"jigasi/internal/recognize"
 	"jigasi/internal/recognize/vosk"
+	"jigasi/internal/recognize/whisper"
 	"jigasi/internal/translate"
 	"jigasi/internal/translate/bing"
 	"jigasi/internal/translate/deepl"
@@ -24,6 +25,8 @@ func Service(c config.Transcription, name string) (recognize.Service, error) {
 	switch name {
 	case "vosk":
 		return vosk.New(vosk.Options{URL: c.Vosk.URL, URLs: c.Vosk.URLs}), nil
+	case "whisper":
+		return whisper.New(whisper.Options{URL: c.Whisper.URL, Key: c.Whisper.Key, KeyName: c.Whisper.KeyName, Audience: c.Whisper.Audience})
 	}
 	return nil, fmt.Errorf("there is no speech service %q; see transcription.service in docs/jigasi.yaml", name)
 }
