@@ -43,7 +43,7 @@ func (a *App) sit(_ context.Context, p exchange.Place) exchange.Seat {
 		co.Presence.Initiator = append(co.Presence.Initiator, meetxml.Header{Name: h.Name, Value: h.Value})
 	}
 	return meetleg.Join(meetleg.Options{
-		Conference: co, Hub: a.hub, Opus: opusOptions(cfg), Outgoing: p.Outgoing, Gate: cfg.Media.Opus.DTX, Log: p.Log,
+		Conference: co, Hub: a.hub, Opus: opusOptions(cfg), Outgoing: p.Outgoing, FEC: cfg.Media.Opus.FEC, Gate: cfg.Media.Opus.DTX, Log: p.Log,
 		Bridge: bridge.Options{
 			PortMin: uint16(cfg.Media.MinPort), PortMax: uint16(cfg.Media.MaxPort), PublicIP: a.publicIP, Loopback: a.opt.Loopback, Loop: a.loop, Relays: relays(cfg), DSCP: cfg.Media.DSCP,
 		},
@@ -176,7 +176,7 @@ func (a *App) phoneOptions(acc config.SIPAccount, log *slog.Logger) sipleg.Optio
 	}
 	m.SRTP = cmp.Or(acc.SRTP, m.SRTP)
 	return sipleg.Options{
-		RTP:   rtpport.Options{Pool: a.pool, Clock: a.clock, Loop: a.loop, Opus: opusOptions(a.cfg), Silence: never(m.Silence), DSCP: m.DSCP},
+		RTP:   rtpport.Options{Pool: a.pool, Clock: a.clock, Loop: a.loop, Opus: opusOptions(a.cfg), FEC: m.Opus.FEC, Silence: never(m.Silence), DSCP: m.DSCP},
 		PTime: m.PTime, MinKey: m.DigitMS, Keys: keyWay(acc.DTMF),
 		Codecs: sdp.Codecs(m.Codecs...), SRTP: srtpPolicy(m.SRTP), Suites: m.Suites, PublicIP: a.publicIP, HangupOnSilence: m.HangSilent, Log: log,
 		Sounds: a.sounds, Language: cmp.Or(acc.Language, s.Language), NoAnnouncements: !s.Announce, Chimes: s.Chimes, Heartbeat: acc.Heartbeat,

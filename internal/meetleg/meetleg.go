@@ -23,6 +23,7 @@ import (
 	"jigasi/internal/leg"
 	"jigasi/internal/media"
 	"jigasi/internal/room"
+	"jigasi/internal/rtpx"
 	"jigasi/internal/stanza"
 	"jigasi/internal/xlog"
 )
@@ -34,6 +35,7 @@ type Options struct {
 	Hub        *room.Hub
 	Opus       codec.OpusOptions // towards the bridge; Rate follows the phone
 	Outgoing   bool              // the status texts of the phone's dialling are shown
+	FEC        bool              // protect packets while the bridge reports that some are lost
 	Gate       bool              // encode nothing in silence; the encoder's own DTX takes tones for noise
 	Log        *slog.Logger
 }
@@ -312,6 +314,9 @@ func (l *Leg) connect() {
 	o := l.offer
 	bo := l.opt.Bridge
 	bo.Want, bo.RTP, bo.Log = l.ear.Want, l.rtp, l.log
+	if l.opt.FEC {
+		bo.RTCP = func(r *rtpx.Report) { l.voice.reported(r.About) }
+	}
 	for _, r := range o.Relays {
 		bo.Relays = append(bo.Relays, bridge.Relay{URL: r.URL, User: r.User, Password: r.Password})
 	}

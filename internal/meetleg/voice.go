@@ -37,6 +37,7 @@ type voice struct {
 	conn   writer // nil: nothing is sent
 	h      rtpx.Header
 	enc    *codec.OpusEncoder
+	guard  codec.Protection
 	rate   int
 	buf    [codec.MaxOpus]byte
 	began  time.Time // what timestamps count from
@@ -116,6 +117,26 @@ func (v *voice) push(c *media.Chunk) {
 	v.stats.Packets++
 	v.stats.Octets += uint32(len(payload))
 	v.stats.Timestamp, v.stats.At = v.h.Timestamp, now
+}
+
+// reported takes what the bridge says about our stream: while packets are lost on the way to it, they are
+// protected.
+func (v *voice) reported(about []rtpx.Block) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, b := range about {
+		if b.SSRC != v.h.SSRC {
+			continue
+		}
+		on, loss, changed := v.guard.Reported(b.FractionLost)
+		if !changed {
+			return
+		}
+		v.opt.FEC, v.opt.Loss = on, loss // of the next encoder, if the phone changes its rate
+		if v.enc != nil {
+			_ = v.enc.SetFEC(on, loss) // an encoder that cannot goes on without
+		}
+	}
 }
 
 // stamp moves the timestamp on by 20 ms, or by what really passed where the phone paused.

@@ -259,3 +259,34 @@ func TestPushAllocatesNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestLossIsProtectedAgainst: only while the bridge reports it, and of our stream.
+func TestLossIsProtectedAgainst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{}
+		v := newVoice(codec.OpusOptions{}, 77, false)
+		v.start(w, 111)
+		c := said(media.Narrow, 440)
+		protected := func() bool {
+			speak(v, 10, c)
+			return w.packets[len(w.packets)-1].payload[1]&0x40 != 0 // RFC 6716, 4.2.3: the LBRR flag of SILK
+		}
+		if protected() {
+			t.Error("protected without a report")
+		}
+		v.reported([]rtpx.Block{{SSRC: 78, FractionLost: 100}})
+		if protected() {
+			t.Error("protected against another's loss")
+		}
+		v.reported([]rtpx.Block{{SSRC: 78}, {SSRC: 77, FractionLost: 26}})
+		if !protected() {
+			t.Error("a loss of 10 % is not protected against")
+		}
+		for range 3 {
+			v.reported([]rtpx.Block{{SSRC: 77}})
+		}
+		if protected() {
+			t.Error("protected when nothing is lost any more")
+		}
+	})
+}

@@ -14,13 +14,23 @@ import (
 )
 
 // room gives sound or silence and takes all.
-type room struct{ silent bool }
+type room struct {
+	silent bool
+	voice  *audio.Tone // nil: something cheaper; it comes and goes, as a steady one is taken for noise
+	ticks  int
+}
 
 func (r *room) Pull(c *media.Chunk) {
 	for i := range c.PCM {
 		c.PCM[i] = int16(i * 50)
 	}
 	c.Level, c.Measured = 20, true
+	if r.voice != nil {
+		r.voice.Fill(c.PCM)
+		if r.ticks++; r.ticks/4%2 == 0 {
+			clear(c.PCM)
+		}
+	}
 	if r.silent {
 		clear(c.PCM)
 		c.Level = audio.Silent
@@ -144,6 +154,49 @@ func TestSilenceIsSentAsItWas(t *testing.T) {
 	for tick, level := range heard {
 		if silent := tick >= 3 && tick < 9; silent != (level == audio.Silent) {
 			t.Errorf("tick %d is at -%d dBov", tick, level)
+		}
+	}
+}
+
+// TestLossOfAnOpusPhoneIsProtectedAgainst: only while it reports loss, and only where it is wanted.
+func TestLossOfAnOpusPhoneIsProtectedAgainst(t *testing.T) {
+	for _, wanted := range []bool{true, false} {
+		p, c, phone := lone(t, "opus", 96, false)
+		p.opt.FEC = wanted
+		p.Connect(&room{voice: audio.NewTone(440, media.Full, -16)})
+		_ = phone.SetReadDeadline(time.Now().Add(10 * time.Second))
+		protected := func() (yes bool) {
+			buf := make([]byte, 1500)
+			for i := range 40 {
+				p.tick()
+				if _, err := phone.Read(buf); err != nil {
+					t.Fatal(err)
+				}
+				yes = yes || i >= 5 && buf[13]&0x40 != 0 // RFC 6716, 4.2.3: the LBRR flag of SILK
+			}
+			return yes
+		}
+		seq, far := uint16(0), rtpx.Receiver{SSRC: p.ssrc, Clock: 48000}
+		report := func(step uint16) { // each step-th packet came
+			now := time.Now()
+			for range 50 {
+				seq += step
+				far.Packet(seq, uint32(seq)*960, now)
+			}
+			p.takeRTCP(rtpx.AppendReport(nil, &rtpx.Sender{SSRC: 9}, []*rtpx.Receiver{&far}, "phone", false, now), c.Remote)
+			p.protect(c)
+		}
+		if report(1); protected() {
+			t.Error("protected without loss")
+		}
+		if report(2); protected() != wanted {
+			t.Errorf("a loss of one half: protected %v, want %v", !wanted, wanted)
+		}
+		for range 3 {
+			report(1)
+		}
+		if protected() {
+			t.Error("protected when nothing is lost any more")
 		}
 	}
 }

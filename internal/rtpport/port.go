@@ -40,6 +40,7 @@ type Options struct {
 	Clock   *media.Clock
 	Loop    *twin.Loop        // reads the phone's packets, once it is known where the phone is; nil: as they come
 	Opus    codec.OpusOptions // for phones that speak Opus; Rate is set here
+	FEC     bool              // protect what an Opus phone gets while it reports that packets are lost
 
 	FirstPacket time.Duration // until the phone's first packet; 0 means 30 s
 	Silence     time.Duration // without RTP until OnQuiet; 0 means 10 s, negative never
@@ -81,6 +82,7 @@ type Port struct {
 	keys    rtpx.KeyWriter
 	report  time.Time
 	loss    uint8 // as the phone reports it, of 256
+	told    bool  // loss is new
 	quiet   bool  // OnQuiet was called
 	gone    bool  // OnGone was called
 	started time.Time
@@ -322,7 +324,7 @@ func (p *Port) takeRTCP(b []byte, from netip.AddrPort) {
 	}
 	for _, bl := range p.in.report.About {
 		if bl.SSRC == p.ssrc {
-			p.loss = bl.FractionLost
+			p.loss, p.told = bl.FractionLost, true
 		}
 	}
 }

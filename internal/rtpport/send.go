@@ -6,6 +6,7 @@ import (
 
 	"jigasi/internal/audio"
 	"jigasi/internal/cause"
+	"jigasi/internal/codec"
 	"jigasi/internal/media"
 	"jigasi/internal/rtpx"
 
@@ -17,6 +18,7 @@ type outbound struct {
 	mu     sync.Mutex
 	config *config
 	line   line
+	guard  codec.Protection
 	seq    uint16
 	stamp  uint32
 	talked bool // the last tick was sound
@@ -57,6 +59,7 @@ func (p *Port) tick() {
 	if now.Sub(p.report) >= reportEvery {
 		p.report = now
 		p.sendReport(now, false)
+		p.protect(c)
 	}
 }
 
@@ -80,13 +83,30 @@ func (p *Port) watch(now time.Time, c *config) {
 	}
 }
 
+// protect follows the loss that an Opus phone reports.
+func (p *Port) protect(c *config) {
+	p.mu.Lock()
+	told, loss := p.told, p.loss
+	p.told = false
+	p.mu.Unlock()
+	enc, ok := c.enc.(*codec.OpusEncoder)
+	if !ok || !told || !p.opt.FEC {
+		return
+	}
+	p.out.mu.Lock()
+	defer p.out.mu.Unlock()
+	if on, percent, changed := p.out.guard.Reported(loss); changed {
+		_ = enc.SetFEC(on, percent) // an encoder that cannot goes on without
+	}
+}
+
 // send makes the packet of this tick.
 func (p *Port) send(c *config) {
 	o := &p.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.config != c {
-		o.config, o.have, o.talked, o.still, o.same = c, 0, false, 0, 0
+		o.config, o.have, o.talked, o.still, o.same, o.guard = c, 0, false, 0, 0, codec.Protection{}
 	}
 	step := uint32(c.Codec.Clock / 50)
 	defer func() { o.stamp += step }()
