@@ -63,9 +63,9 @@ func (p *Port) tick() {
 	}
 }
 
-// watch tells when the phone is silent for too long (T46). On hold it may be.
+// watch tells when the phone is silent for too long (T46). On hold, and before the answer, it may be.
 func (p *Port) watch(now time.Time, c *config) {
-	if c == nil || !c.Recv || c.Held {
+	if c == nil || !c.Recv || c.Held || c.Early {
 		return
 	}
 	seen := p.lastSeen.Load()

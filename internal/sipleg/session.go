@@ -52,7 +52,7 @@ func (l *Leg) acceptAnswer(raw []byte) error {
 func (l *Leg) start(r sdp.Result) error {
 	l.result, l.agreed = r, true
 	if l.early {
-		r.Send, r.Held = false, true
+		r.Send, r.Early = false, true
 	}
 	if err := l.port.Start(r); err != nil {
 		return cause.Cause{Code: cause.NoCodec, Text: "the codec cannot be started", Err: err}
