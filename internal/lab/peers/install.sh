@@ -31,13 +31,15 @@ fi
 # The browser's side: unpacked only, as none of them needs anything else to run.
 pack() { # pack name package@version
 	test -d ".cache/lab/$1/package" && return
-	mkdir -p ".cache/lab/$1"
+	rm -rf ".cache/lab/$1" ".cache/lab/$1.part"
+	mkdir -p ".cache/lab/$1.part"
 	(
-		cd ".cache/lab/$1"
+		cd ".cache/lab/$1.part"
 		npm pack --silent "$2" >/dev/null
 		tar -xzf ./*.tgz
 		rm -f ./*.tgz
 	)
+	mv ".cache/lab/$1.part" ".cache/lab/$1" # whole or not at all
 }
 pack lib-jitsi-meet @lyno/lib-jitsi-meet@2.6726.2
 pack jquery jquery@3.6.0

@@ -3,6 +3,8 @@
 package peers
 
 import (
+	"math/rand/v2"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -47,7 +49,8 @@ func (s *seated) still(t *testing.T) {
 }
 
 // TestT21_ProsodyRestartsDuringCalls: by whatever transport, the phone stays up and hears and is heard
-// again; the brewery has the gateway back. Once Prosody is stopped, once it dies.
+// again; the brewery has the gateway back. Once Prosody is stopped, once it dies; a hundred times and
+// for up to 15 s in the long count.
 func TestT21_ProsodyRestartsDuringCalls(t *testing.T) {
 	m := meet(t, "")
 	rooms := map[string]*seated{}
@@ -57,7 +60,12 @@ func TestT21_ProsodyRestartsDuringCalls(t *testing.T) {
 	}
 	control := gatewayAt(t, m, brewing)
 	brewed(t, m, control)
-	for _, how := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+	rounds, away := 2, time.Duration(0)
+	if os.Getenv("JIGASI_SOAK") != "" {
+		rounds, away = 100, 15*time.Second
+	}
+	for i := range rounds {
+		how := []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL}[i%2]
 		m.signal(how)
 		m.abdicate()
 		for _, s := range rooms {
@@ -68,6 +76,7 @@ func TestT21_ProsodyRestartsDuringCalls(t *testing.T) {
 				return len(c) == 1 && c[0].State != call.Active
 			})
 		}
+		time.Sleep(time.Duration(rand.Float64() * float64(away)))
 		m.start(t)
 		m.lead(t, focus.Options{})
 		back := time.Now()
