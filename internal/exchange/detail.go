@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -27,8 +28,9 @@ func detail(e *entry) Detail {
 // logEnd writes the one line that tells the end of a call.
 func logEnd(log *slog.Logger, d Detail) {
 	ms := func(d time.Duration) int64 { return d.Milliseconds() }
-	log.Info("call ended", xlog.Cause, d.Cause.Code.String(), "why", d.Cause.String(),
-		"lasted_ms", ms(d.Lasted), "joining_ms", ms(d.Joining), "talking_ms", ms(d.Talking),
+	log.LogAttrs(context.Background(), slog.LevelInfo, "call ended",
+		slog.String(xlog.Cause, d.Cause.Code.String()), slog.String("why", d.Cause.String()),
+		slog.Int64("lasted_ms", ms(d.Lasted)), slog.Int64("joining_ms", ms(d.Joining)), slog.Int64("talking_ms", ms(d.Talking)),
 		slog.GroupAttrs("phone", d.Phone.Facts...), slog.GroupAttrs("meeting", d.Seat.Facts...))
 }
 

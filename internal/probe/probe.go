@@ -132,11 +132,11 @@ func (p *Prober) try(ctx context.Context) (err error) {
 		case <-e.heard:
 			return nil
 		case <-ctx.Done():
-			return errors.New("Health check call failed with no media!") //nolint:revive,staticcheck // as Jigasi says it: monitoring looks for it
+			return errors.New("Health check call failed with no media!") //nolint:revive // as Jigasi says it: monitoring looks for it
 		case ev, ok := <-phone.Events():
 			switch {
 			case !ok || ev.Signal == nil && ev.Phase == leg.Over:
-				return fmt.Errorf("the test call ended: %s", ev.Why)
+				return fmt.Errorf("the test call ended: %w", ev.Why)
 			case ev.Signal == nil && ev.Phase == leg.Up:
 				phone.Connect(e)
 			}

@@ -163,7 +163,7 @@ func (l *Library) read(files fs.FS, at string) ([]int16, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read from
 	if i, err := f.Stat(); err != nil || i.Size() > maxFile {
 		return nil, errors.New("the file is too large")
 	}

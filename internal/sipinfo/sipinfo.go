@@ -142,7 +142,7 @@ func Parse(body []byte) (Message, error) {
 }
 
 func (m message) mute() (Message, error) {
-	kind := Unused
+	var kind Kind
 	switch strings.ToLower(m.Type) {
 	case "muterequest":
 		kind = AskMute
