@@ -101,7 +101,8 @@ func spawn(t *testing.T, drain time.Duration) *process {
 	return p
 }
 
-const silentOffer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
+// silentOffer is of a phone that only listens: one that is merely silent is given up after 30 s (T46).
+const silentOffer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\na=recvonly\r\n"
 
 // dial calls a room without sound of its own.
 func (p *process) dial(t *testing.T, room string) *sip.Dialog {
@@ -197,7 +198,7 @@ func (p *process) draining() bool {
 // that are left at the end of the drain are hung up, and the process ends within 10 s with nothing left.
 func TestT37_GracefulStop(t *testing.T) {
 	t.Parallel()
-	drain := time.Duration(soak.Count(8, 30)) * time.Second
+	drain := time.Duration(soak.Count(8, 40)) * time.Second
 	p := spawn(t, drain)
 	p.connect(t, 50)
 	p.signal(t)
