@@ -3,6 +3,8 @@ package sfu
 import (
 	"net"
 	"net/netip"
+	"slices"
+	"sync"
 
 	"github.com/pion/transport/v5"
 	"github.com/pion/transport/v5/stdnet"
@@ -19,7 +21,8 @@ func (b *Bridge) Wall(admit func(netip.AddrPort) bool) {
 // Blocked is how many packets the wall has kept out.
 func (b *Bridge) Blocked() int64 { return b.blocked.Load() }
 
-// walledNet gives an agent sockets behind the wall.
+// walledNet gives an agent sockets behind the wall. As with a videobridge, which has one port for all, a
+// socket sends only to who has been heard at it: the participant's checks come first.
 type walledNet struct {
 	transport.Net
 	b     *Bridge
@@ -33,10 +36,11 @@ func (b *Bridge) net() (transport.Net, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.admit == nil {
-		return n, nil
+	admit := b.admit
+	if admit == nil {
+		admit = func(netip.AddrPort) bool { return true }
 	}
-	return walledNet{n, b, b.admit}, nil
+	return walledNet{n, b, admit}, nil
 }
 
 // ListenUDP implements transport.Net.
@@ -45,19 +49,39 @@ func (n walledNet) ListenUDP(network string, local *net.UDPAddr) (transport.UDPC
 	if err != nil {
 		return nil, err
 	}
-	return walled{c, n}, nil
+	return &walled{UDPConn: c, n: n}, nil
 }
 
 type walled struct {
 	*net.UDPConn
 	n walledNet
+
+	mu    sync.RWMutex
+	heard []netip.AddrPort
+}
+
+// knows reports whether a has been heard; now it is, if it is admitted and speaks.
+func (w *walled) knows(a netip.AddrPort, speaks bool) bool {
+	a = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	w.mu.RLock()
+	known := slices.Contains(w.heard, a)
+	w.mu.RUnlock()
+	if known || !speaks {
+		return known
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.heard) < 100 {
+		w.heard = append(w.heard, a)
+	}
+	return true
 }
 
 // ReadFromAddrPort implements ice.AddrPortReaderWriter.
-func (w walled) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
+func (w *walled) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 	for {
 		size, from, err := w.UDPConn.ReadFromUDPAddrPort(b)
-		if err != nil || w.n.admit(from) {
+		if err != nil || w.n.admit(from) && w.knows(from, true) {
 			return size, from, err
 		}
 		w.n.b.blocked.Add(1)
@@ -65,15 +89,15 @@ func (w walled) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 }
 
 // WriteToAddrPort implements ice.AddrPortReaderWriter. What the wall keeps in is lost, as on a network.
-func (w walled) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
-	if !w.n.admit(to) {
+func (w *walled) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
+	if !w.n.admit(to) || !w.knows(to, false) {
 		return len(b), nil
 	}
 	return w.UDPConn.WriteToUDPAddrPort(b, to)
 }
 
 // ReadFrom serves users of the plain interface.
-func (w walled) ReadFrom(b []byte) (int, net.Addr, error) {
+func (w *walled) ReadFrom(b []byte) (int, net.Addr, error) {
 	n, from, err := w.ReadFromAddrPort(b)
 	if err != nil {
 		return n, nil, err
@@ -82,7 +106,7 @@ func (w walled) ReadFrom(b []byte) (int, net.Addr, error) {
 }
 
 // WriteTo serves users of the plain interface.
-func (w walled) WriteTo(b []byte, to net.Addr) (int, error) {
+func (w *walled) WriteTo(b []byte, to net.Addr) (int, error) {
 	a, err := netip.ParseAddrPort(to.String())
 	if err != nil {
 		return 0, err
