@@ -1,0 +1,128 @@
+package deepgram
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"jigasi/internal/recognize"
+	"jigasi/internal/recognize/prove"
+
+	"github.com/coder/websocket"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const key = "topsecret"
+
+// server is a counterpart that checks what it is asked, and misbehaves.
+func server(t *testing.T, temper *prove.Temper) *prove.Server {
+	return prove.Serve(t, temper, func(ctx context.Context, c *websocket.Conn, r *http.Request, fault prove.Fault, after int) {
+		if q := r.URL.RawQuery; r.Header.Get("Authorization") != "Token "+key ||
+			q != "channels=1&encoding=linear16&endpointing=300&interim_results=true&language=pt-BR&model=nova-3&sample_rate=16000&smart_format=true" {
+			t.Errorf("%s %v", q, r.Header)
+		}
+		ear, covered := prove.Ear{}, time.Duration(0)
+		say := func(heard []prove.Heard) bool {
+			for _, h := range heard {
+				text, _ := json.Marshal(h.Text)
+				if h.Final && fault == prove.Half && after%2 == 0 {
+					return false
+				}
+				_ = c.Write(ctx, websocket.MessageText, fmt.Appendf(nil,
+					`{"type":"Results","channel_index":[0,1],"start":%f,"duration":%f,"is_final":%v,"speech_final":%v,"channel":{"alternatives":[{"transcript":%s,"confidence":0.9,"words":[{"word":"a","start":%f,"end":%f}]}]}}`,
+					covered.Seconds(), (h.End-covered).Seconds(), h.Final, h.Final, text, h.Start.Seconds(), h.End.Seconds()))
+				if h.Final {
+					covered = h.End
+					if fault == prove.Half {
+						return false
+					}
+				}
+			}
+			return true
+		}
+		for n := 0; ; n++ {
+			kind, b, err := c.Read(ctx)
+			if err != nil || fault != prove.Half && !prove.Misbehave(ctx, c, fault, after, n) {
+				return
+			}
+			if kind == websocket.MessageText {
+				if string(b) != `{"type":"CloseStream"}` {
+					t.Errorf("%s", b)
+				}
+				if say(ear.Finish()) {
+					_ = c.Write(ctx, websocket.MessageText, []byte(`{"type":"Metadata","duration":1.0}`))
+					_ = c.Close(websocket.StatusNormalClosure, "")
+				}
+				return
+			}
+			if len(b) > 3200 {
+				t.Errorf("%d bytes", len(b))
+			}
+			if !say(ear.Hear(b)) {
+				return
+			}
+		}
+	})
+}
+
+func service(s *prove.Server) *Service {
+	d := New(Options{URL: s.URL + "/v1/listen", Key: key})
+	d.pace = false // a test need not take the time that the words take
+	return d
+}
+
+var who = recognize.Who{ID: "a", Language: "pt-BR"}
+
+// TestT34_Deepgram: no final is lost or doubled.
+func TestT34_Deepgram(t *testing.T) {
+	temper := prove.Moody(prove.Drops(12), prove.Refuse, prove.Garbage, prove.Drop, prove.Half, prove.Late)
+	s := server(t, temper)
+	prove.Listen(t, service(s), 8*prove.Drops(12), recognize.Options{Who: who}, temper)
+	if s.Most.Load() != 1 {
+		t.Errorf("%d connections at once", s.Most.Load())
+	}
+}
+
+func TestStall(t *testing.T) {
+	temper := prove.Moody(1, prove.Stall)
+	p := prove.Listen(t, service(server(t, temper)), 8, recognize.Options{Who: who}, temper)
+	if p.Counts.Lost.Load() != 1 {
+		t.Errorf("%d streams were lost", p.Counts.Lost.Load())
+	}
+}
+
+func TestMessages(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"type":"Results","start":1,"duration":0.5,"is_final":true,"channel":{"alternatives":[{"transcript":"olá","confidence":0.98,"words":[]}]}}`: "olá true 1s 1.5s",
+		`{"type":"Results","start":0,"duration":1,"channel":{"alternatives":[]}}`:                                                                    " false 0s 1s",
+		`{"type":"SpeechStarted"}`: "", `{"type":"Metadata"}`: "", `{}`: "", `{"type":5}`: "error", `x`: "error", `{"type":"Results","start":"x"}`: "error",
+	} {
+		results, _, err := (&dialect{}).Heard([]byte(in))
+		got := ""
+		for _, r := range results {
+			got = fmt.Sprintf("%s %v %v %v", r.Text, r.Final, r.Start, r.End)
+		}
+		if err != nil {
+			got = "error"
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestRefused(t *testing.T) {
+	s := prove.Serve(t, prove.Moody(1, prove.Refuse), nil)
+	if _, err := service(s).Open(t.Context(), who); err == nil || err.Error() != "the service answers 503 to the WebSocket" {
+		t.Error(err)
+	}
+	if n := New(Options{Key: key}).Needs(); !n.Pace || n.Idle >= 10*time.Second || !strings.HasPrefix(New(Options{}).o.URL, "wss://") {
+		t.Errorf("%+v", n)
+	}
+}
