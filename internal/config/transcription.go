@@ -11,7 +11,7 @@ import (
 
 // Transcription is what turns speech into text, and where that goes.
 type Transcription struct {
-	Service  string `yaml:"service" doc:"Speech service: vosk or whisper."`
+	Service  string `yaml:"service" doc:"Speech service: vosk, whisper, openai or deepgram."`
 	Language string `yaml:"language" doc:"What is spoken by those who do not say it: a tag such as en-US."`
 	Gate     bool   `yaml:"gate" doc:"Send only speech to the service, with what is just before and after it; saves money where minutes are paid."`
 
@@ -20,6 +20,8 @@ type Transcription struct {
 
 	Vosk        Vosk        `yaml:"vosk" doc:"Vosk server."`
 	Whisper     Whisper     `yaml:"whisper" doc:"Whisper of skynet."`
+	OpenAI      OpenAI      `yaml:"openai" doc:"OpenAI, or a server of your own with the same API."`
+	Deepgram    Deepgram    `yaml:"deepgram" doc:"Deepgram."`
 	Translation Translation `yaml:"translation" doc:"What people say, in the languages of others."`
 }
 
@@ -35,6 +37,21 @@ type Whisper struct {
 	Key      xlog.Secret `yaml:"key" doc:"RSA key (PKCS#8, PEM or base64 on one line) for the login, or file:/path, or env:NAME."`
 	KeyName  string      `yaml:"key_name" doc:"Name (kid) of that key."`
 	Audience string      `yaml:"audience" doc:"Audience of the login."`
+}
+
+// OpenAI is speech to text by the API of OpenAI.
+type OpenAI struct {
+	URL      string      `yaml:"url" doc:"The API, up to /v1; also of a server of your own."`
+	Key      xlog.Secret `yaml:"key" doc:"API key, or file:/path, or env:NAME."`
+	Model    string      `yaml:"model" doc:"The model, such as whisper-1."`
+	Realtime bool        `yaml:"realtime" doc:"A WebSocket for each speaker, with interims, instead of a request for each utterance."`
+}
+
+// Deepgram is Deepgram.
+type Deepgram struct {
+	URL   string      `yaml:"url" doc:"WebSocket of the service."`
+	Key   xlog.Secret `yaml:"key" doc:"API key, or file:/path, or env:NAME."`
+	Model string      `yaml:"model" doc:"The model."`
 }
 
 // Translation is the translator.
@@ -82,8 +99,10 @@ type OpenAIChat struct {
 func defaultTranscription() Transcription {
 	return Transcription{
 		Service: "vosk", Language: "en-US", Directory: "/var/lib/jigasi/transcripts", Save: []string{"txt"},
-		Vosk:    Vosk{URL: "ws://localhost:2700"},
-		Whisper: Whisper{URL: "ws://localhost:8000/ws", Audience: "jitsi"},
+		Vosk:     Vosk{URL: "ws://localhost:2700"},
+		Whisper:  Whisper{URL: "ws://localhost:8000/ws", Audience: "jitsi"},
+		OpenAI:   OpenAI{URL: "https://api.openai.com/v1", Model: "gpt-4o-mini-transcribe"},
+		Deepgram: Deepgram{URL: "wss://api.deepgram.com/v1/listen", Model: "nova-3"},
 		Translation: Translation{
 			Service: "none", Libre: LibreTranslate{URL: "http://libretranslate:5000/translate"},
 			Bing:   Bing{Endpoint: "https://api.cognitive.microsofttranslator.com", Version: "3.0"},
@@ -93,14 +112,14 @@ func defaultTranscription() Transcription {
 }
 
 var (
-	speechServices    = []string{"vosk", "whisper"}
+	speechServices    = []string{"vosk", "whisper", "openai", "deepgram"}
 	translateServices = []string{"none", "google", "libre", "deepl", "bing", "openai"}
 	transcriptForms   = []string{"txt", "json", "vtt", "srt"}
 )
 
 func (t *Transcription) secrets() []xlog.Secret {
 	tr := &t.Translation
-	return []xlog.Secret{t.Whisper.Key, tr.Google.Key, tr.Libre.Key, tr.DeepL.Key, tr.Bing.Key, tr.OpenAI.Key}
+	return []xlog.Secret{t.Whisper.Key, t.OpenAI.Key, t.Deepgram.Key, tr.Google.Key, tr.Libre.Key, tr.DeepL.Key, tr.Bing.Key, tr.OpenAI.Key}
 }
 
 func (l *loader) checkTranscription(t *Transcription) {
@@ -120,6 +139,11 @@ func (l *loader) checkTranscription(t *Transcription) {
 	l.serviceURL(key+"whisper.url", t.Whisper.URL, "ws", "wss")
 	if (t.Whisper.Key == "") != (t.Whisper.KeyName == "") {
 		l.at(Warning, key+"whisper.key", "goes together with whisper.key_name: without both there is no login")
+	}
+	l.serviceURL(key+"openai.url", t.OpenAI.URL, "http", "https")
+	l.serviceURL(key+"deepgram.url", t.Deepgram.URL, "ws", "wss")
+	if t.Service == "deepgram" && t.Deepgram.Key == "" {
+		l.at(Error, key+"deepgram.key", "is missing: Deepgram refuses everybody without one")
 	}
 	tr := &t.Translation
 	for name, secret := range map[string]xlog.Secret{"deepl": tr.DeepL.Key, "bing": tr.Bing.Key} {

@@ -63,6 +63,8 @@ func TestTranscriptionMistakes(t *testing.T) {
 		{"transcription: {vosk: {urls: {fr: vosk-fr}}}\n", "transcription.vosk.urls: begins with"},
 		{"transcription: {translation: {service: deepl}}\n", "transcription.translation.deepl.key: is missing"},
 		{"transcription: {translation: {libre: {url: 'ftp://x'}}}\n", "transcription.translation.libre.url: begins with https:// or http://"},
+		{"transcription: {service: deepgram}\n", "transcription.deepgram.key: is missing"},
+		{"transcription: {openai: {url: 'ws://x'}}\n", "transcription.openai.url: begins with https:// or http://"},
 		{"transcription: {language: ''}\n", "transcription.language: is empty"},
 	} {
 		if _, found, err := loadYAML(t, c.text); !errors.Is(err, ErrInvalid) || !strings.Contains(found, c.want) {

@@ -7,6 +7,8 @@ import (
 
 	"jigasi/internal/config"
 	"jigasi/internal/recognize"
+	"jigasi/internal/recognize/deepgram"
+	"jigasi/internal/recognize/openai"
 	"jigasi/internal/recognize/vosk"
 	"jigasi/internal/recognize/whisper"
 	"jigasi/internal/translate"
@@ -14,7 +16,7 @@ import (
 	"jigasi/internal/translate/deepl"
 	"jigasi/internal/translate/google"
 	"jigasi/internal/translate/libre"
-	"jigasi/internal/translate/openai"
+	chat "jigasi/internal/translate/openai"
 )
 
 // Service makes the speech service of a name, "" being the configured one.
@@ -27,6 +29,10 @@ func Service(c config.Transcription, name string) (recognize.Service, error) {
 		return vosk.New(vosk.Options{URL: c.Vosk.URL, URLs: c.Vosk.URLs}), nil
 	case "whisper":
 		return whisper.New(whisper.Options{URL: c.Whisper.URL, Key: c.Whisper.Key, KeyName: c.Whisper.KeyName, Audience: c.Whisper.Audience})
+	case "openai":
+		return openai.New(openai.Options{URL: c.OpenAI.URL, Key: c.OpenAI.Key, Model: c.OpenAI.Model, Realtime: c.OpenAI.Realtime}), nil
+	case "deepgram":
+		return deepgram.New(deepgram.Options{URL: c.Deepgram.URL, Key: c.Deepgram.Key, Model: c.Deepgram.Model}), nil
 	}
 	return nil, fmt.Errorf("there is no speech service %q; see transcription.service in docs/jigasi.yaml", name)
 }
@@ -46,7 +52,7 @@ func Translator(c config.Translation) (translate.Translator, error) {
 	case "bing":
 		return bing.New(bing.Options{Endpoint: c.Bing.Endpoint, Version: c.Bing.Version, Key: c.Bing.Key, Region: c.Bing.Region}), nil
 	case "openai":
-		return openai.New(openai.Options{URL: c.OpenAI.URL, Key: c.OpenAI.Key, Model: c.OpenAI.Model}), nil
+		return chat.New(chat.Options{URL: c.OpenAI.URL, Key: c.OpenAI.Key, Model: c.OpenAI.Model}), nil
 	}
 	return nil, fmt.Errorf("no translator is configured: set transcription.translation.service")
 }

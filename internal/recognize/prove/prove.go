@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -67,6 +68,7 @@ type Heard struct {
 // An Ear hears words in one stream of 16-bit little-endian sound at Rate.
 type Ear struct {
 	Rate  int           // in Hz; 0 is 16000
+	Gain  float64       // of the filters before it; 0 is 1
 	Pause time.Duration // that ends an utterance; 0 is 300 ms
 
 	samples int64 // heard
@@ -139,7 +141,7 @@ func (e *Ear) word() bool {
 		return false
 	}
 	slices.Sort(e.run)
-	value := e.run[len(e.run)/2]
+	value := int(math.Round(float64(e.run[len(e.run)/2]) / cmp.Or(e.Gain, 1)))
 	e.said = append(e.said, fmt.Sprintf("w%d", (value-firstStep+wordStep/2)/wordStep))
 	e.run = nil
 	return true

@@ -1,0 +1,72 @@
+package words
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"jigasi/internal/config"
+	"jigasi/internal/recognize"
+)
+
+// TestEveryServiceIsReached: each service and translator that the configuration may name is made, and
+// goes where the configuration says, with its key.
+func TestEveryServiceIsReached(t *testing.T) {
+	var mu sync.Mutex
+	var got string
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		got = r.URL.Path + " " + r.Header.Get("Authorization") + r.Header.Get("X-Goog-Api-Key") + r.Header.Get("Ocp-Apim-Subscription-Key")
+		http.Error(w, "", http.StatusTeapot)
+	}))
+	defer s.Close()
+	ws := "ws" + strings.TrimPrefix(s.URL, "http")
+	c := config.Default().Transcription
+	c.Vosk.URL, c.Whisper.URL, c.OpenAI.URL, c.Deepgram.URL = ws+"/vosk", ws+"/whisper", s.URL+"/v1", ws+"/deepgram"
+	c.OpenAI.Key, c.Deepgram.Key, c.OpenAI.Realtime = "k", "k", true
+	for name, want := range map[string]string{
+		"": "/vosk ", "vosk": "/vosk ", "whisper": "/whisper/", "openai": "/v1/realtime Bearer k", "deepgram": "/deepgram Token k",
+	} {
+		service, err := Service(c, name)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		_, err = service.Open(ctx, recognize.Who{Session: "s", ID: "a", Language: "en"})
+		cancel()
+		mu.Lock()
+		if err == nil || !strings.Contains(err.Error(), "418") || !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q %v", name, got, err)
+		}
+		mu.Unlock()
+	}
+	tr := c.Translation
+	tr.Libre.URL, tr.DeepL.URL, tr.Bing.Endpoint, tr.OpenAI.URL = s.URL+"/libre", s.URL+"/deepl", s.URL+"/bing", s.URL+"/v1"
+	tr.DeepL.Key, tr.Bing.Key, tr.OpenAI.Key, tr.Google.Key = "k", "k", "k", "k"
+	for name, want := range map[string]string{"libre": "/libre ", "deepl": "/deepl DeepL-Auth-Key k", "bing": "/bing/translate k", "openai": "/v1/chat/completions Bearer k"} {
+		tr.Service = name
+		made, err := Translator(tr)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if _, err := made.Translate(t.Context(), "a", "en", "de"); err == nil || !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q %v", name, got, err)
+		}
+	}
+	tr.Service = "google"
+	if _, err := Translator(tr); err != nil {
+		t.Error(err)
+	}
+	tr.Service = "none"
+	if _, err := Translator(tr); err == nil {
+		t.Error("a translator out of nothing")
+	}
+	if _, err := Service(c, "ear"); err == nil {
+		t.Error("a service out of nothing")
+	}
+}
