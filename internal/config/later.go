@@ -8,7 +8,7 @@ import (
 // later are the keys that are read and checked, and have no effect in this version. Whoever
 // sets one is told; whoever makes one work takes it out of here.
 var later = []string{
-	"media.forward", "media.opus.fec",
+	"media.forward",
 }
 
 // notYet tells of keys that are set and have no effect yet.
