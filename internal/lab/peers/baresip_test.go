@@ -111,7 +111,7 @@ func startBaresip(t *testing.T, o softphone) *baresip {
 		}
 	}
 	b.port = freePorts(t, 2)
-	ctl, low := freePort(t), freePorts(t, 20)
+	ctl, low := freePorts(t, 1), freePorts(t, 20)
 	listen := net.JoinHostPort(o.ip, strconv.Itoa(b.port))
 	more := o.config
 	if o.ca != "" {

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -101,19 +102,21 @@ func child(t *testing.T, program string, args ...string) *exec.Cmd {
 	c := exec.Command(need(t, program), args...)
 	var out bytes.Buffer
 	c.Stdout, c.Stderr = &out, &out
+	// A group of its own, so that children of a child (Kamailio's) end with it and do not hold its output open.
+	c.SysProcAttr, c.WaitDelay = &syscall.SysProcAttr{Setpgid: true}, 2*time.Second
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
 	go func() { _ = c.Wait(); close(done) }()
 	t.Cleanup(func() {
-		_ = c.Process.Signal(syscall.SIGTERM) // Kamailio ends its own children then
+		_ = c.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-done:
-		case <-time.After(5 * time.Second):
-			_ = c.Process.Kill()
-			<-done
+		case <-time.After(10 * time.Second):
 		}
+		_ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) // who is left, if anybody is
+		<-done
 		if t.Failed() {
 			text := out.String()
 			t.Logf("%s said:\n%s", program, text[max(0, len(text)-4000):])
@@ -122,21 +125,18 @@ func child(t *testing.T, program string, args ...string) *exec.Cmd {
 	return c
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	return c.LocalAddr().(*net.UDPAddr).Port
-}
+// slot counts the twenties of ports that were given out, from a random one on as others may test too.
+var slot = func() *atomic.Int64 {
+	s := new(atomic.Int64)
+	s.Store(rand.Int64N(450))
+	return s
+}()
 
-// freePorts gives the first of n ports in a row that nobody has, for UDP and TCP.
+// freePorts gives the first of n ports in a row, at most 20, that nobody has for UDP and TCP, and that nobody else is given.
 func freePorts(t *testing.T, n int) int {
 	t.Helper()
-	for range 100 {
-		first := 42000 + 20*rand.IntN(1000)
+	for range 450 {
+		first := 12000 + 20*int(slot.Add(1)%450) // below those that the system, and the other tests, give out
 		if allFree(first, n) {
 			return first
 		}

@@ -21,7 +21,7 @@ import (
 // sipp runs a scenario against the gateway and gives its output.
 func sipp(t *testing.T, g *gateway, scenario string, args ...string) {
 	t.Helper()
-	base := []string{g.sip, "-sf", filepath.Join("testdata", scenario), "-i", "127.0.0.1", "-p", fmt.Sprint(freePort(t)), "-nostdin", "-timeout", "120s", "-timeout_error"}
+	base := []string{g.sip, "-sf", filepath.Join("testdata", scenario), "-i", "127.0.0.1", "-p", fmt.Sprint(freePorts(t, 1)), "-nostdin", "-timeout", "120s", "-timeout_error"}
 	out, err := exec.Command(need(t, "sipp"), append(base, args...)...).CombinedOutput()
 	if err != nil {
 		t.Errorf("sipp %s: %v\n%s", scenario, err, out[max(0, len(out)-3000):])
