@@ -113,6 +113,7 @@ func TestDialOut(t *testing.T) {
 }
 
 func TestDialOutBusyIsShown(t *testing.T) {
+	t.Parallel()
 	m := start(t, lab.Options{}, withBrewery)
 	uri, _, _ := phones(t, m, 486)
 	b := m.Join("alpha", 620)
@@ -171,6 +172,7 @@ func TestDialOutEarlyMedia(t *testing.T) {
 
 // TestDialOutUnansweredIsShown: the room reads that nobody answered, as it reads that somebody is busy.
 func TestDialOutUnansweredIsShown(t *testing.T) {
+	t.Parallel()
 	m := start(t, lab.Options{}, func(cfg *config.Config) {
 		withBrewery(cfg)
 		cfg.Limits.Ring = time.Second

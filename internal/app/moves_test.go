@@ -102,6 +102,7 @@ func TestEndsFromTheRoom(t *testing.T) {
 
 // TestReal07_NoBridgeIsAWait: without a bridge the phone rings on, and is answered once there is one.
 func TestReal07_NoBridgeIsAWait(t *testing.T) {
+	t.Parallel()
 	m := start(t, lab.Options{}, nil)
 	m.Focus.UseBridge(nil)
 	b := m.Join("alpha", 620)
@@ -118,6 +119,7 @@ func TestReal07_NoBridgeIsAWait(t *testing.T) {
 
 // TestReal16_LeavingBringsNoSourceRemove: who leaves the room is no longer heard, and memory of it goes.
 func TestReal16_LeavingBringsNoSourceRemove(t *testing.T) {
+	t.Parallel()
 	m := start(t, lab.Options{}, nil)
 	a := m.Join("alpha", 620)
 	m.Join("alpha", 880)
@@ -129,6 +131,7 @@ func TestReal16_LeavingBringsNoSourceRemove(t *testing.T) {
 
 // TestReal21_RestartIsAskedWhenTheBridgeIsSilent: ICE loses consent, the gateway asks for a new session.
 func TestReal21_RestartIsAskedWhenTheBridgeIsSilent(t *testing.T) {
+	t.Parallel()
 	m := start(t, lab.Options{}, nil)
 	p, heard := connected(t, m)
 	m.Bridge.Kill() // nobody tells the focus

@@ -2,12 +2,15 @@ package app_test
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -29,6 +32,11 @@ const asGateway = "JIGASI_TEST_GATEWAY"
 func TestMain(m *testing.M) {
 	if os.Getenv(asGateway) != "" {
 		os.Exit(app.RunWith(os.Args[1:], app.Options{Version: "test", Loopback: true}, os.Stderr, func(string) string { return "" }))
+	}
+	// These tests wait for people and servers more than they compute: more of them at once than there are processors.
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); !raceEnabled && f.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		_ = f.Value.Set("5")
 	}
 	goleak.VerifyTestMain(m)
 }
