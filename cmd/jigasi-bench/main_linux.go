@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -42,22 +43,25 @@ func run() error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	binary, ok := bench.Pinned()
+	cpu, binary, ok := bench.Pinned()
 	if !ok {
 		return prepare(ctx, o.Binary)
 	}
-	o.Built, o.Binary = o.Binary == "", binary
+	o.Built, o.Binary, o.CPU = o.Binary == "", binary, cpu
 	return bench.Run(ctx, o)
 }
 
 // prepare builds the gateway if there is none, and has this program begin anew where it belongs.
 func prepare(ctx context.Context, gateway string) error {
-	if gateway == "" {
-		fmt.Println("building the gateway")
-		var err error
-		if gateway, err = bench.Build(ctx, "."); err != nil {
-			return err
-		}
+	if gateway != "" {
+		return bench.Pin(gateway)
 	}
-	return bench.Pin(gateway)
+	fmt.Println("building the gateway")
+	gateway, err := bench.Build(ctx, ".")
+	if err != nil {
+		return err
+	}
+	err = bench.Pin(gateway) // where it works it does not return
+	_ = os.RemoveAll(filepath.Dir(gateway))
+	return err
 }

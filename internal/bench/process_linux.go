@@ -19,18 +19,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Which processor does what.
-const (
-	gatewayCPU   = 0
-	generatorCPU = 1
-)
-
 // pinThread binds the calling thread; what it starts inherits that.
 func pinThread(cpu int) error {
 	var set unix.CPUSet
 	set.Set(cpu)
 	if err := unix.SchedSetaffinity(0, &set); err != nil {
-		return fmt.Errorf("bench: binding to processor %d (two are needed): %w", cpu, err)
+		return fmt.Errorf("bench: binding to processor %d: %w", cpu, err)
 	}
 	return nil
 }
@@ -41,17 +35,43 @@ func precede() {
 	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}, 0)
 }
 
-// pinned names the variable that holds, in the process that was bound, the gateway to measure.
+// processors are the first two that this process may use.
+func processors() (first, second int, err error) {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return 0, 0, fmt.Errorf("bench: %w", err)
+	}
+	if set.Count() < 2 {
+		return 0, 0, errors.New("bench: two processors are needed, one for the gateway and one for all others")
+	}
+	for first = 0; !set.IsSet(first); first++ { // there are two
+	}
+	for second = first + 1; !set.IsSet(second); second++ {
+	}
+	return first, second, nil
+}
+
+// pinned names the variable that holds, in the process that was bound, the gateway's processor and
+// the gateway to measure.
 const pinned = "JIGASI_BENCH_PINNED"
 
-// Pinned reports whether this process is bound already, and which gateway it is to measure.
-func Pinned() (gateway string, ok bool) { return os.LookupEnv(pinned) }
+// Pinned reports whether this process is bound already, and which gateway on which processor it is to
+// measure.
+func Pinned() (cpu int, gateway string, ok bool) {
+	number, gateway, ok := strings.Cut(os.Getenv(pinned), " ")
+	cpu, err := strconv.Atoi(number)
+	return cpu, gateway, ok && err == nil
+}
 
 // Pin binds this whole process to the generator's processor, and remembers the gateway. As the
 // runtime's threads are already there, it replaces the process by itself: it returns errors alone.
 func Pin(gateway string) error {
 	runtime.LockOSThread()
-	if err := pinThread(generatorCPU); err != nil {
+	first, second, err := processors()
+	if err != nil {
+		return err
+	}
+	if err := pinThread(second); err != nil {
 		return err
 	}
 	precede()
@@ -59,7 +79,7 @@ func Pin(gateway string) error {
 	if err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
-	return syscall.Exec(self, os.Args, append(os.Environ(), pinned+"="+gateway))
+	return syscall.Exec(self, os.Args, append(os.Environ(), fmt.Sprintf("%s=%d %s", pinned, first, gateway)))
 }
 
 // gateway is the program under test.
@@ -95,7 +115,7 @@ admin: {port: 0}
 log: {level: warn}
 `
 
-func startGateway(binary, dir, domain, xmpp string) (*gateway, error) {
+func startGateway(cpu int, binary, dir, xmpp string) (*gateway, error) {
 	probe, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
@@ -116,7 +136,7 @@ func startGateway(binary, dir, domain, xmpp string) (*gateway, error) {
 	started := make(chan error)
 	go func() { // on a thread that ends bound to the gateway's processor
 		runtime.LockOSThread()
-		err := pinThread(gatewayCPU)
+		err := pinThread(cpu)
 		if err == nil {
 			err = g.cmd.Start()
 		}

@@ -26,6 +26,7 @@ import (
 // Options of a run.
 type Options struct {
 	Binary string        // the gateway
+	CPU    int           // its processor, and the floor's; the caller is bound to another (Pin)
 	Built  bool          // by Build: it is removed in the end
 	Page   string        // to write the figures to; "" means none
 	Calls  []int         // loads; nil means what fits the machine
@@ -125,7 +126,7 @@ func (r *run) open() error {
 	if r.world, err = newWorld(s, ip); err != nil {
 		return err
 	}
-	r.gateway, err = startGateway(r.opt.Binary, r.dir, domain, r.world.xmpp.Addr())
+	r.gateway, err = startGateway(r.opt.CPU, r.opt.Binary, r.dir, r.world.xmpp.Addr())
 	return err
 }
 
@@ -180,7 +181,7 @@ func (r *run) measureFloor(ctx context.Context) error {
 	if err := wait(ctx, 300*time.Millisecond); err != nil {
 		return err
 	}
-	c, err := r.floor.measure(ctx, gatewayCPU, floorLong)
+	c, err := r.floor.measure(ctx, r.opt.CPU, floorLong)
 	if err != nil {
 		return err
 	}
