@@ -52,9 +52,9 @@ type Buffer struct {
 	calm    int    // packets since the last late one
 	base    time.Time
 	baseTS  uint32
-	spread  float64 // how late packets come, in packets, slowly forgetting
-	low     int     // the least that was left after a tick of this window
-	window  int     // ticks of it
+	late    [buckets]float32 // shares of packets that came so late, slowly forgetting
+	low     int              // the least that was left after a tick of this window
+	window  int              // ticks of it
 
 	stats Stats
 }
@@ -133,7 +133,8 @@ func (b *Buffer) unwrap(seq uint16) int64 {
 func (b *Buffer) restart(n int64, ts uint32, now time.Time) {
 	b.empty()
 	b.started, b.playing = true, false
-	b.next, b.highest, b.held, b.dry, b.spread, b.low, b.window = n, n, 0, 0, 0, slots, 0
+	b.next, b.highest, b.held, b.dry, b.low, b.window = n, n, 0, 0, slots, 0
+	b.late = [buckets]float32{1}
 	b.base, b.baseTS, b.lastTS = now, ts, ts
 }
 
@@ -166,19 +167,41 @@ func (b *Buffer) measure(n int64, ts uint32, now time.Time) {
 	if late < 0 || late > time.Second { // earlier than ever, or a gap in the talk: the new measure
 		b.base, b.baseTS, late = now, ts, 0
 	}
-	packets := float64(late) / float64(b.packetTime())
-	if packets > b.spread {
-		b.spread = packets
-	} else {
-		b.spread -= (b.spread - packets) / 128
-	}
-	if want := 1 + int(b.spread+0.8); want > b.target {
+	if want := 1 + int(float64(b.usual(late))/float64(b.packetTime())+0.8); want > b.target {
 		b.target = min(want, targetMax)
 	} else if b.calm++; b.calm > 75 && want < b.target {
 		b.target, b.calm = max(b.target-1, targetMin), 0
 	}
 	// The clock of the far end drifts: let the base creep after it.
 	b.base = b.base.Add(10 * time.Microsecond)
+}
+
+// Lateness is counted in buckets. The delay covers what is usual and not the worst: after one stall of the
+// network in a while, it goes back at once.
+const (
+	buckets = 32
+	bucket  = 10 * time.Millisecond
+	forget  = 1.0 / 256 // of each packet
+	covered = 0.97
+)
+
+// usual notes how late a packet came, and gives how late all but a few come.
+func (b *Buffer) usual(late time.Duration) time.Duration {
+	for i := range b.late {
+		b.late[i] -= b.late[i] * forget
+	}
+	b.late[min(late/bucket, buckets-1)] += forget
+	sum := float32(0)
+	for i, share := range b.late {
+		switch sum += share; {
+		case sum < covered:
+		case i == 0:
+			return 0
+		default:
+			return time.Duration(i+1) * bucket
+		}
+	}
+	return buckets * bucket
 }
 
 func (b *Buffer) packetTime() time.Duration {
