@@ -133,11 +133,14 @@ func (t *transcription) run(ctx context.Context) ([]transcript.Entry, error) {
 		Room: filepath.Base(t.file), Session: "transcribe", Start: t.start, Gate: t.cfg.Gate,
 		EndLimit: time.Minute, Counts: &t.counts, Log: slog.New(slog.NewTextHandler(t.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
-	if o.Service, err = words.Service(t.cfg, t.service); err != nil {
+	service, end, err := words.Service(t.cfg, t.service)
+	if err != nil {
 		return nil, err
 	}
+	defer end()
+	o.Service = service
 	if t.target != "" {
-		if o.Translator, err = words.Translator(t.cfg.Translation); err != nil {
+		if o.Translator, err = words.Translator(t.cfg); err != nil {
 			return nil, err
 		}
 		o.Targets = []string{t.target}
@@ -231,7 +234,7 @@ func (t *transcription) ready(ctx context.Context, v *scribe.Voice) error {
 			return nil
 		case ctx.Err() != nil:
 			return errInterrupted
-		case c.Opened.Load() == 0 && c.Refused.Load() >= 3:
+		case c.Opened.Load() == 0 && c.Refused.Load() >= 3, c.Lost.Load() >= 5 && c.Finals.Load()+c.Interims.Load() == 0:
 			return errUnusable
 		}
 	}

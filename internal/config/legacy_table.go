@@ -105,6 +105,8 @@ var globals = []row{
 	{prefixWords + "whisper.private_key", "transcription.whisper.key", asIs, ""},
 	{prefixWords + "whisper.private_key_name", "transcription.whisper.key_name", asIs, ""},
 	{prefixWords + "whisper.jwt_audience", "transcription.whisper.audience", asIs, ""},
+	{prefixWords + "google_model", "transcription.google.model", asIs, ""},
+	{prefixWords + "USE_VIDEO_MODEL", "transcription.google.model", composed, "video, where google_model is not set"},
 	{prefixWords + "libreTranslate.api_url", "transcription.translation.libre.url", asIs, ""},
 	{prefixWords + "bing.subscription_key", "transcription.translation.bing.key", asIs, ""},
 	{prefixWords + "bing.subscription_region", "transcription.translation.bing.region", asIs, ""},

@@ -11,7 +11,7 @@ import (
 
 // Transcription is what turns speech into text, and where that goes.
 type Transcription struct {
-	Service  string `yaml:"service" doc:"Speech service: vosk, whisper, openai or deepgram."`
+	Service  string `yaml:"service" doc:"Speech service: vosk, whisper, google, openai or deepgram."`
 	Language string `yaml:"language" doc:"What is spoken by those who do not say it: a tag such as en-US."`
 	Gate     bool   `yaml:"gate" doc:"Send only speech to the service, with what is just before and after it; saves money where minutes are paid."`
 
@@ -20,6 +20,7 @@ type Transcription struct {
 
 	Vosk        Vosk        `yaml:"vosk" doc:"Vosk server."`
 	Whisper     Whisper     `yaml:"whisper" doc:"Whisper of skynet."`
+	Google      GoogleCloud `yaml:"google" doc:"Google Cloud Speech."`
 	OpenAI      OpenAI      `yaml:"openai" doc:"OpenAI, or a server of your own with the same API."`
 	Deepgram    Deepgram    `yaml:"deepgram" doc:"Deepgram."`
 	Translation Translation `yaml:"translation" doc:"What people say, in the languages of others."`
@@ -37,6 +38,14 @@ type Whisper struct {
 	Key      xlog.Secret `yaml:"key" doc:"RSA key (PKCS#8, PEM or base64 on one line) for the login, or file:/path, or env:NAME."`
 	KeyName  string      `yaml:"key_name" doc:"Name (kid) of that key."`
 	Audience string      `yaml:"audience" doc:"Audience of the login."`
+}
+
+// GoogleCloud is Google Cloud Speech.
+type GoogleCloud struct {
+	Credentials string   `yaml:"credentials_file" doc:"Key of a service account (JSON), for speech and translation; default what GOOGLE_APPLICATION_CREDENTIALS or the machine has."`
+	Model       string   `yaml:"model" doc:"The model."`
+	Punctuation bool     `yaml:"punctuation" doc:"Write punctuation."`
+	Phrases     []string `yaml:"phrases" doc:"Words and names that are likely."`
 }
 
 // OpenAI is speech to text by the API of OpenAI.
@@ -101,6 +110,7 @@ func defaultTranscription() Transcription {
 		Service: "vosk", Language: "en-US", Directory: "/var/lib/jigasi/transcripts", Save: []string{"txt"},
 		Vosk:     Vosk{URL: "ws://localhost:2700"},
 		Whisper:  Whisper{URL: "ws://localhost:8000/ws", Audience: "jitsi"},
+		Google:   GoogleCloud{Model: "latest_long", Punctuation: true},
 		OpenAI:   OpenAI{URL: "https://api.openai.com/v1", Model: "gpt-4o-mini-transcribe"},
 		Deepgram: Deepgram{URL: "wss://api.deepgram.com/v1/listen", Model: "nova-3"},
 		Translation: Translation{
@@ -112,7 +122,7 @@ func defaultTranscription() Transcription {
 }
 
 var (
-	speechServices    = []string{"vosk", "whisper", "openai", "deepgram"}
+	speechServices    = []string{"vosk", "whisper", "google", "openai", "deepgram"}
 	translateServices = []string{"none", "google", "libre", "deepl", "bing", "openai"}
 	transcriptForms   = []string{"txt", "json", "vtt", "srt"}
 )
@@ -140,6 +150,7 @@ func (l *loader) checkTranscription(t *Transcription) {
 	if (t.Whisper.Key == "") != (t.Whisper.KeyName == "") {
 		l.at(Warning, key+"whisper.key", "goes together with whisper.key_name: without both there is no login")
 	}
+	l.fileExists(key+"google.credentials_file", t.Google.Credentials)
 	l.serviceURL(key+"openai.url", t.OpenAI.URL, "http", "https")
 	l.serviceURL(key+"deepgram.url", t.Deepgram.URL, "ws", "wss")
 	if t.Service == "deepgram" && t.Deepgram.Key == "" {
@@ -173,6 +184,8 @@ var (
 	speechClasses = map[string]string{
 		"VoskTranscriptionService": "vosk", "VOSK": "vosk",
 		"WhisperTranscriptionService": "whisper", "EGHT_WHISPER": "whisper",
+		"GoogleCloudTranscriptionService": "google", "GOOGLE": "google",
+		"OracleTranscriptionService": "", "ORACLE_CLOUD_AI_SPEECH": "", // not here yet
 	}
 	translateClasses = map[string]string{
 		"GoogleCloudTranslationService": "google", "LibreTranslateTranslationService": "libre", "BingTranslationService": "bing",
@@ -182,6 +195,12 @@ var (
 // composeTranscription reads the properties of transcription that need more than a row.
 func (old *legacy) composeTranscription() {
 	t := &old.cfg.Transcription
+	if strings.EqualFold(old.get(prefixJigasi+"ENABLE_TRANSCRIPTION"), "true") {
+		t.Service = "google" // Jigasi's own default
+	}
+	if strings.EqualFold(old.get(prefixWords+"USE_VIDEO_MODEL"), "true") && old.get(prefixWords+"google_model") == "" {
+		t.Google.Model = "video"
+	}
 	old.class(prefixWords+"customService", speechClasses, &t.Service, "transcription.service")
 	if strings.EqualFold(old.get(prefixWords+"ENABLE_TRANSLATION"), "true") {
 		t.Translation.Service = "google"
@@ -222,13 +241,19 @@ func (old *legacy) class(key string, known map[string]string, to *string, ours s
 		old.warn(Error, p, "is no service that is known here; name one of %s in %s", strings.Join(sortedNames(known), ", "), ours)
 		return
 	}
+	if name == "" {
+		old.warn(Warning, p, "known, not used yet: name another service in %s", ours)
+		return
+	}
 	*to = name
 }
 
 func sortedNames(m map[string]string) []string {
 	var out []string
 	for _, v := range m {
-		out = append(out, v)
+		if v != "" {
+			out = append(out, v)
+		}
 	}
 	slices.Sort(out)
 	return slices.Compact(out)

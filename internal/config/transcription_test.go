@@ -34,6 +34,11 @@ func TestOldTranscription(t *testing.T) {
 			func(t Transcription) bool {
 				return t.Service == "whisper" && t.Whisper == Whisper{"wss://h/streaming-whisper/ws", "MII", "k", "a"}
 			}},
+		{prefixJigasi + "ENABLE_TRANSCRIPTION=true\n" + w + "USE_VIDEO_MODEL=true\n",
+			func(t Transcription) bool { return t.Service == "google" && t.Google.Model == "video" }},
+		{w + "customService=GOOGLE\n" + w + "google_model=latest_short\n",
+			func(t Transcription) bool { return t.Service == "google" && t.Google.Model == "latest_short" }},
+		{w + "customService=org.jitsi.jigasi.transcription.OracleTranscriptionService\n", func(t Transcription) bool { return t.Service == "vosk" }},
 		{w + "ENABLE_TRANSLATION=true\n", func(t Transcription) bool { return t.Translation.Service == "google" }},
 		{w + "ENABLE_TRANSLATION=true\n" + w + "translationService=BingTranslationService\n" + w + "bing.subscription_key=k\n" + w + "bing.subscription_region=westeurope\n",
 			func(t Transcription) bool {
@@ -83,7 +88,7 @@ func TestTranscriptionMistakes(t *testing.T) {
 
 func TestTranscriberContainer(t *testing.T) {
 	c, found, err := Load([]string{"--configdir=" + t.TempDir()}, environ("JIGASI_MODE=transcriber", "JIGASI_XMPP_PASSWORD=x", "JIGASI_TRANSCRIBER_PASSWORD=y",
-		"JIGASI_TRANSCRIBER_VOSK_URL=ws://vosk:2700",
+		"JIGASI_TRANSCRIBER_CUSTOM_SERVICE=org.jitsi.jigasi.transcription.VoskTranscriptionService", "JIGASI_TRANSCRIBER_VOSK_URL=ws://vosk:2700",
 		"JIGASI_TRANSCRIBER_ENABLE_TRANSLATION=1", "JIGASI_TRANSCRIBER_CUSTOM_TRANSLATION_SERVICE=LibreTranslateTranslationService",
 		"JIGASI_TRANSCRIBER_LIBRETRANSLATE_URL=http://libre/translate", "JIGASI_TRANSCRIBER_FILTER_SILENCE=1"), t.TempDir())
 	tr := c.Transcription

@@ -6,8 +6,10 @@ import (
 	"fmt"
 
 	"jigasi/internal/config"
+	"jigasi/internal/gcloud"
 	"jigasi/internal/recognize"
 	"jigasi/internal/recognize/deepgram"
+	speech "jigasi/internal/recognize/google"
 	"jigasi/internal/recognize/openai"
 	"jigasi/internal/recognize/vosk"
 	"jigasi/internal/recognize/whisper"
@@ -19,32 +21,38 @@ import (
 	chat "jigasi/internal/translate/openai"
 )
 
-// Service makes the speech service of a name, "" being the configured one.
-func Service(c config.Transcription, name string) (recognize.Service, error) {
+// Service makes the speech service of a name, "" being the configured one, and what ends it.
+func Service(c config.Transcription, name string) (recognize.Service, func(), error) {
+	nothing := func() {}
 	if name == "" {
 		name = c.Service
 	}
 	switch name {
 	case "vosk":
-		return vosk.New(vosk.Options{URL: c.Vosk.URL, URLs: c.Vosk.URLs}), nil
+		return vosk.New(vosk.Options{URL: c.Vosk.URL, URLs: c.Vosk.URLs}), nothing, nil
 	case "whisper":
-		return whisper.New(whisper.Options{URL: c.Whisper.URL, Key: c.Whisper.Key, KeyName: c.Whisper.KeyName, Audience: c.Whisper.Audience})
+		s, err := whisper.New(whisper.Options{URL: c.Whisper.URL, Key: c.Whisper.Key, KeyName: c.Whisper.KeyName, Audience: c.Whisper.Audience})
+		return s, nothing, err
+	case "google":
+		s, err := speech.New(speech.Options{Model: c.Google.Model, Punctuation: c.Google.Punctuation, Phrases: c.Google.Phrases, Token: gcloud.New(c.Google.Credentials).Token})
+		if err != nil {
+			return nil, nothing, err
+		}
+		return s, s.Close, nil
 	case "openai":
-		return openai.New(openai.Options{URL: c.OpenAI.URL, Key: c.OpenAI.Key, Model: c.OpenAI.Model, Realtime: c.OpenAI.Realtime}), nil
+		return openai.New(openai.Options{URL: c.OpenAI.URL, Key: c.OpenAI.Key, Model: c.OpenAI.Model, Realtime: c.OpenAI.Realtime}), nothing, nil
 	case "deepgram":
-		return deepgram.New(deepgram.Options{URL: c.Deepgram.URL, Key: c.Deepgram.Key, Model: c.Deepgram.Model}), nil
+		return deepgram.New(deepgram.Options{URL: c.Deepgram.URL, Key: c.Deepgram.Key, Model: c.Deepgram.Model}), nothing, nil
 	}
-	return nil, fmt.Errorf("there is no speech service %q; see transcription.service in docs/jigasi.yaml", name)
+	return nil, nothing, fmt.Errorf("there is no speech service %q; see transcription.service in docs/jigasi.yaml", name)
 }
 
 // Translator makes the configured translator; with none it is an error that says what to set.
-func Translator(c config.Translation) (translate.Translator, error) {
+func Translator(t config.Transcription) (translate.Translator, error) {
+	c := t.Translation
 	switch c.Service {
 	case "google":
-		if c.Google.Key == "" {
-			return nil, fmt.Errorf("set transcription.translation.google.key")
-		}
-		return google.New(google.Options{Key: c.Google.Key}), nil
+		return google.New(google.Options{Key: c.Google.Key, Token: gcloud.New(t.Google.Credentials).Token}), nil
 	case "libre":
 		return libre.New(libre.Options{URL: c.Libre.URL, Key: c.Libre.Key}), nil
 	case "deepl":

@@ -2,6 +2,7 @@ package words
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"jigasi/internal/config"
+	"jigasi/internal/gcloud"
 	"jigasi/internal/recognize"
 )
 
@@ -32,10 +34,11 @@ func TestEveryServiceIsReached(t *testing.T) {
 	for name, want := range map[string]string{
 		"": "/vosk ", "vosk": "/vosk ", "whisper": "/whisper/", "openai": "/v1/realtime Bearer k", "deepgram": "/deepgram Token k",
 	} {
-		service, err := Service(c, name)
+		service, end, err := Service(c, name)
 		if err != nil {
 			t.Fatal(name, err)
 		}
+		defer end()
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		_, err = service.Open(ctx, recognize.Who{Session: "s", ID: "a", Language: "en"})
 		cancel()
@@ -49,8 +52,9 @@ func TestEveryServiceIsReached(t *testing.T) {
 	tr.Libre.URL, tr.DeepL.URL, tr.Bing.Endpoint, tr.OpenAI.URL = s.URL+"/libre", s.URL+"/deepl", s.URL+"/bing", s.URL+"/v1"
 	tr.DeepL.Key, tr.Bing.Key, tr.OpenAI.Key, tr.Google.Key = "k", "k", "k", "k"
 	for name, want := range map[string]string{"libre": "/libre ", "deepl": "/deepl DeepL-Auth-Key k", "bing": "/bing/translate k", "openai": "/v1/chat/completions Bearer k"} {
-		tr.Service = name
-		made, err := Translator(tr)
+		c.Translation = tr
+		c.Translation.Service = name
+		made, err := Translator(c)
 		if err != nil {
 			t.Fatal(name, err)
 		}
@@ -58,15 +62,24 @@ func TestEveryServiceIsReached(t *testing.T) {
 			t.Errorf("%s: %q %v", name, got, err)
 		}
 	}
-	tr.Service = "google"
-	if _, err := Translator(tr); err != nil {
+	c.Translation.Service = "google"
+	if _, err := Translator(c); err != nil {
 		t.Error(err)
 	}
-	tr.Service = "none"
-	if _, err := Translator(tr); err == nil {
+	c.Translation.Service = "none"
+	if _, err := Translator(c); err == nil {
 		t.Error("a translator out of nothing")
 	}
-	if _, err := Service(c, "ear"); err == nil {
+	c.Google.Credentials = "/nowhere/key.json"
+	service, end, err := Service(c, "google")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end()
+	if _, err := service.Open(t.Context(), recognize.Who{}); !errors.Is(err, gcloud.ErrNone) {
+		t.Error(err)
+	}
+	if _, _, err := Service(c, "ear"); err == nil {
 		t.Error("a service out of nothing")
 	}
 }

@@ -1,0 +1,73 @@
+// Package gcloud is who we are to Google's services: application default credentials, or a file.
+package gcloud
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/google"
+)
+
+const scope = "https://www.googleapis.com/auth/cloud-platform"
+
+// ErrNone says what to do without credentials.
+var ErrNone = errors.New("no Google credentials: set transcription.google.credentials_file or GOOGLE_APPLICATION_CREDENTIALS to the key of a service account")
+
+// errToken hides what Google wrote.
+var errToken = errors.New("google gives no token for these credentials")
+
+// A Login gives tokens. It is safe for concurrent use.
+type Login struct {
+	file string
+
+	mu     sync.Mutex
+	source oauth2.TokenSource
+}
+
+// New makes a Login by the key in a file, or with "" by what the environment has. Nothing is read
+// before the first token.
+func New(file string) *Login { return &Login{file: file} }
+
+const limit = 10 * time.Second
+
+// Token gives a token that is good for a while.
+func (l *Login) Token(ctx context.Context) (string, error) {
+	source, err := l.find(ctx)
+	if err != nil {
+		return "", err
+	}
+	t, err := source.Token()
+	if err != nil {
+		return "", errToken
+	}
+	return t.AccessToken, nil
+}
+
+func (l *Login) find(ctx context.Context) (oauth2.TokenSource, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.source != nil {
+		return l.source, nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	defer cancel()
+	var c *google.Credentials
+	var err error
+	if l.file == "" {
+		c, err = google.FindDefaultCredentials(ctx, scope)
+	} else {
+		var data []byte
+		if data, err = os.ReadFile(l.file); err == nil {
+			c, err = google.CredentialsFromJSON(context.Background(), data, scope) //nolint:staticcheck // the file is the operator's own, of any type
+		}
+	}
+	if err != nil {
+		return nil, ErrNone
+	}
+	l.source = c.TokenSource
+	return l.source, nil
+}

@@ -1,0 +1,79 @@
+package gcloud
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// account writes the key of a service account whose tokens come from a server.
+func account(t *testing.T, tokens http.HandlerFunc) string {
+	t.Helper()
+	s := httptest.NewServer(tokens)
+	t.Cleanup(s.Close)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, _ := json.Marshal(map[string]string{
+		"type": "service_account", "client_email": "a@b.example", "private_key_id": "k", "token_uri": s.URL,
+		"private_key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
+	})
+	path := filepath.Join(t.TempDir(), "key.json")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestToken(t *testing.T) {
+	asked := 0
+	path := account(t, func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		if err := r.ParseForm(); err != nil || strings.Count(r.FormValue("assertion"), ".") != 2 {
+			t.Errorf("%v %v", err, r.Form)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"access_token":"topsecret","expires_in":3600,"token_type":"Bearer"}`)
+	})
+	for _, way := range []string{path, ""} {
+		t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", path)
+		l := New(way)
+		for range 3 {
+			if got, err := l.Token(t.Context()); err != nil || got != "topsecret" {
+				t.Error(got, err)
+			}
+		}
+	}
+	if asked != 2 {
+		t.Errorf("%d requests", asked)
+	}
+}
+
+func TestNoToken(t *testing.T) {
+	path := account(t, func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "topsecret", http.StatusForbidden)
+	})
+	if _, err := New(path).Token(t.Context()); err == nil || strings.Contains(err.Error(), "topsecret") {
+		t.Error(err)
+	}
+	for _, bad := range []string{filepath.Join(t.TempDir(), "none.json"), os.Args[0]} {
+		if _, err := New(bad).Token(t.Context()); !errors.Is(err, ErrNone) || !strings.Contains(err.Error(), "credentials_file") {
+			t.Error(err)
+		}
+	}
+}
