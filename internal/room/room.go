@@ -84,6 +84,7 @@ type Stats struct {
 	Packets, Dropped, Decoded, Passed int64
 	Streams                           int
 	Late, Lost                        int64
+	Delay                             time.Duration // what is held of who is behind the most
 }
 
 type stream struct {
@@ -293,7 +294,7 @@ func (e *Ear) Stats() Stats {
 	}
 	for _, st := range e.streams {
 		b := st.buffer.Stats()
-		s.Late, s.Lost = s.Late+b.Late, s.Lost+b.Lost
+		s.Late, s.Lost, s.Delay = s.Late+b.Late, s.Lost+b.Lost, max(s.Delay, b.Delay)
 	}
 	return s
 }

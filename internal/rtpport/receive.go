@@ -26,6 +26,7 @@ type inbound struct {
 	plain   [2048]byte
 	head    rtp.Header  // the library's scratch
 	pcm     [3000]int16 // one packet: 120 ms of Opus at 16 kHz, or a datagram full of G.722
+	ahead   ahead
 	pending [960]int16  // the beginning of a chunk
 	chunk   media.Chunk // what is pushed; a variable of its own would be made anew for each packet
 	have    int
@@ -130,28 +131,37 @@ func (p *Port) accept(h *rtpx.Header, from netip.AddrPort, now time.Time) bool {
 // packet handles one packet of the phone.
 func (in *inbound) packet(p *Port, c *config, h *rtpx.Header, payload []byte, now time.Time) {
 	if in.config != c {
-		in.config, in.started, in.have = c, false, 0
+		in.config, in.started, in.have, in.ahead.count = c, false, 0, 0
 	}
 	if int(h.PT) == c.DTMF {
+		for in.ahead.count > 0 {
+			in.release(p, c)
+		}
 		if key, units, ok := in.key.Read(h.Timestamp, payload); ok && p.opt.OnKey != nil {
 			p.opt.OnKey(key, max(100, units*1000/max(1, c.DTMFClock)))
 		}
-		in.next = h.Seq + 1
+		if !in.started || int16(h.Seq-in.next) >= 0 {
+			in.next = h.Seq + 1
+		}
 		return
 	}
 	if c.Held { // what comes now is music on hold, and not for the meeting
 		in.started = false
 		return
 	}
-	if in.started {
-		switch d := int16(h.Seq - in.next); {
-		case d < 0 && d > -50:
-			p.counters.late.Add(1) // a duplicate, or too late: the far end has gone on
-			return
-		case d > 0 && d <= gapLimit && int(h.PT) == c.RecvPT:
-			in.conceal(p, c, int(d))
-		}
+	if !in.started {
+		in.ahead.count = 0
+	} else if !in.ordered(p, c, h, payload, now) {
+		return
 	}
+	in.play(p, c, h, payload)
+	for in.ahead.count > 0 && in.ahead.kept[0].head.Seq == in.next { // what was missing has come
+		in.release(p, c)
+	}
+}
+
+// play hands on a packet whose turn it is.
+func (in *inbound) play(p *Port, c *config, h *rtpx.Header, payload []byte) {
 	in.started, in.next = true, h.Seq+1
 	if int(h.PT) != c.RecvPT || len(payload) == 0 {
 		return // comfort noise: nothing is said

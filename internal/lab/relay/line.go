@@ -75,13 +75,13 @@ func (l *Line) Send(now time.Duration, b []byte) []Arrival {
 		at += time.Duration(l.rng.Int64N(int64(f.Jitter)))
 	}
 	at = max(at, l.last)
-	l.last = at
-	if l.happens(f.Reorder) {
+	if l.happens(f.Reorder) { // who comes next does not wait for it
 		l.counts.Reordered++
-		l.last = now // who comes next does not wait for it
 		if at += f.Behind; f.Behind == 0 {
 			at += 30 * time.Millisecond
 		}
+	} else {
+		l.last = at
 	}
 	data := slices.Clone(b)
 	if len(data) > 0 && l.happens(f.Corrupt) {
