@@ -84,6 +84,8 @@ var variables = []variable{
 	{name: "JIGASI_TRANSCRIBER_WHISPER_URL", to: "transcription.whisper.url", property: prefixWords + "whisper.websocket_url"},
 	{name: "JIGASI_TRANSCRIBER_WHISPER_PRIVATE_KEY", to: "transcription.whisper.key", property: prefixWords + "whisper.private_key"},
 	{name: "JIGASI_TRANSCRIBER_WHISPER_PRIVATE_KEY_NAME", to: "transcription.whisper.key_name", property: prefixWords + "whisper.private_key_name"},
+	{name: "JIGASI_TRANSCRIBER_OCI_REGION", to: "transcription.oracle.url"},
+	{name: "JIGASI_TRANSCRIBER_OCI_COMPARTMENT", to: "transcription.oracle.compartment", property: prefixWords + "oci.compartmentId"},
 	{name: "JIGASI_TRANSCRIBER_VOSK_URL", to: "transcription.vosk.url, transcription.vosk.urls", property: prefixWords + "vosk.websocket_url"},
 	{name: "JIGASI_TRANSCRIBER_ENABLE_TRANSLATION", to: "transcription.translation.service"},
 	{name: "JIGASI_TRANSCRIBER_CUSTOM_TRANSLATION_SERVICE", to: "transcription.translation.service", property: prefixWords + "translationService"},
@@ -119,7 +121,7 @@ func findVariable(name string) (variable, bool) {
 // transcribers are the variables that JIGASI_TRANSCRIBER_*, GC_* and AUTOSCALER_SIDECAR_* stand for: an environment is
 // asked by name.
 var transcribers = []string{
-	"JIGASI_TRANSCRIBER_OCI_REGION", "JIGASI_TRANSCRIBER_OCI_COMPARTMENT", "JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL",
+	"JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL",
 	"JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_KEY_PATH", "JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_KEY_ID", "JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_AUD",
 	"JIGASI_TRANSCRIBER_ENABLE_SAVING",
 	"JIGASI_TRANSCRIBER_ADVERTISE_URL", "JIGASI_TRANSCRIBER_SEND_TXT", "JIGASI_TRANSCRIBER_RECORD_AUDIO",

@@ -5,13 +5,14 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"jigasi/internal/xlog"
 )
 
 // Transcription is what turns speech into text, and where that goes.
 type Transcription struct {
-	Service  string `yaml:"service" doc:"Speech service: vosk, whisper, google, openai or deepgram."`
+	Service  string `yaml:"service" doc:"Speech service: vosk, whisper, google, openai, oracle or deepgram."`
 	Language string `yaml:"language" doc:"What is spoken by those who do not say it: a tag such as en-US."`
 	Gate     bool   `yaml:"gate" doc:"Send only speech to the service, with what is just before and after it; saves money where minutes are paid."`
 
@@ -22,6 +23,7 @@ type Transcription struct {
 	Whisper     Whisper     `yaml:"whisper" doc:"Whisper of skynet."`
 	Google      GoogleCloud `yaml:"google" doc:"Google Cloud Speech."`
 	OpenAI      OpenAI      `yaml:"openai" doc:"OpenAI, or a server of your own with the same API."`
+	Oracle      Oracle      `yaml:"oracle" doc:"Oracle Cloud (OCI) Speech, in real time."`
 	Deepgram    Deepgram    `yaml:"deepgram" doc:"Deepgram."`
 	Translation Translation `yaml:"translation" doc:"What people say, in the languages of others."`
 }
@@ -54,6 +56,16 @@ type OpenAI struct {
 	Key      xlog.Secret `yaml:"key" doc:"API key, or file:/path, or env:NAME."`
 	Model    string      `yaml:"model" doc:"The model, such as whisper-1."`
 	Realtime bool        `yaml:"realtime" doc:"A WebSocket for each speaker, with interims, instead of a request for each utterance."`
+}
+
+// Oracle is the speech service of Oracle Cloud.
+type Oracle struct {
+	URL         string   `yaml:"url" doc:"WebSocket of the region, such as wss://realtime.aiservice.us-ashburn-1.oci.oraclecloud.com."`
+	Compartment string   `yaml:"compartment" doc:"OCID of the compartment."`
+	ConfigFile  string   `yaml:"config_file" doc:"OCI configuration; default OCI_CONFIG_FILE, else ~/.oci/config."`
+	Profile     string   `yaml:"profile" doc:"Profile in that file."`
+	Interim     Duration `yaml:"interim_silence" doc:"Silence after which there is an interim."`
+	Final       Duration `yaml:"final_silence" doc:"Silence that ends an utterance."`
 }
 
 // Deepgram is Deepgram.
@@ -112,6 +124,7 @@ func defaultTranscription() Transcription {
 		Whisper:  Whisper{URL: "ws://localhost:8000/ws", Audience: "jitsi"},
 		Google:   GoogleCloud{Model: "latest_long", Punctuation: true},
 		OpenAI:   OpenAI{URL: "https://api.openai.com/v1", Model: "gpt-4o-mini-transcribe"},
+		Oracle:   Oracle{Profile: "DEFAULT", Interim: 500 * time.Millisecond, Final: 500 * time.Millisecond},
 		Deepgram: Deepgram{URL: "wss://api.deepgram.com/v1/listen", Model: "nova-3"},
 		Translation: Translation{
 			Service: "none", Libre: LibreTranslate{URL: "http://libretranslate:5000/translate"},
@@ -122,7 +135,7 @@ func defaultTranscription() Transcription {
 }
 
 var (
-	speechServices    = []string{"vosk", "whisper", "google", "openai", "deepgram"}
+	speechServices    = []string{"vosk", "whisper", "google", "openai", "oracle", "deepgram"}
 	translateServices = []string{"none", "google", "libre", "deepl", "bing", "openai"}
 	transcriptForms   = []string{"txt", "json", "vtt", "srt"}
 )
@@ -153,6 +166,10 @@ func (l *loader) checkTranscription(t *Transcription) {
 	l.fileExists(key+"google.credentials_file", t.Google.Credentials)
 	l.serviceURL(key+"openai.url", t.OpenAI.URL, "http", "https")
 	l.serviceURL(key+"deepgram.url", t.Deepgram.URL, "ws", "wss")
+	l.serviceURL(key+"oracle.url", t.Oracle.URL, "ws", "wss")
+	if t.Service == "oracle" && (t.Oracle.URL == "" || t.Oracle.Compartment == "") {
+		l.at(Error, key+"oracle", "needs url and compartment")
+	}
 	if t.Service == "deepgram" && t.Deepgram.Key == "" {
 		l.at(Error, key+"deepgram.key", "is missing: Deepgram refuses everybody without one")
 	}
@@ -185,7 +202,7 @@ var (
 		"VoskTranscriptionService": "vosk", "VOSK": "vosk",
 		"WhisperTranscriptionService": "whisper", "EGHT_WHISPER": "whisper",
 		"GoogleCloudTranscriptionService": "google", "GOOGLE": "google",
-		"OracleTranscriptionService": "", "ORACLE_CLOUD_AI_SPEECH": "", // not here yet
+		"OracleTranscriptionService": "oracle", "ORACLE_CLOUD_AI_SPEECH": "oracle",
 	}
 	translateClasses = map[string]string{
 		"GoogleCloudTranslationService": "google", "LibreTranslateTranslationService": "libre", "BingTranslationService": "bing",
@@ -241,19 +258,13 @@ func (old *legacy) class(key string, known map[string]string, to *string, ours s
 		old.warn(Error, p, "is no service that is known here; name one of %s in %s", strings.Join(sortedNames(known), ", "), ours)
 		return
 	}
-	if name == "" {
-		old.warn(Warning, p, "known, not used yet: name another service in %s", ours)
-		return
-	}
 	*to = name
 }
 
 func sortedNames(m map[string]string) []string {
 	var out []string
 	for _, v := range m {
-		if v != "" {
-			out = append(out, v)
-		}
+		out = append(out, v)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)

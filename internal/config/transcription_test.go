@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 const w = prefixWords
@@ -38,7 +39,10 @@ func TestOldTranscription(t *testing.T) {
 			func(t Transcription) bool { return t.Service == "google" && t.Google.Model == "video" }},
 		{w + "customService=GOOGLE\n" + w + "google_model=latest_short\n",
 			func(t Transcription) bool { return t.Service == "google" && t.Google.Model == "latest_short" }},
-		{w + "customService=org.jitsi.jigasi.transcription.OracleTranscriptionService\n", func(t Transcription) bool { return t.Service == "vosk" }},
+		{w + "customService=org.jitsi.jigasi.transcription.OracleTranscriptionService\n" + w + "oci.websocketUrl=wss://r\n" + w + "oci.compartmentId=c\n" + w + "oci.configFile=/f\n" + w + "oci.finalThresholdMs=700\n",
+			func(t Transcription) bool {
+				return t.Service == "oracle" && t.Oracle == Oracle{"wss://r", "c", "/f", "DEFAULT", 500 * time.Millisecond, 700 * time.Millisecond}
+			}},
 		{w + "ENABLE_TRANSLATION=true\n", func(t Transcription) bool { return t.Translation.Service == "google" }},
 		{w + "ENABLE_TRANSLATION=true\n" + w + "translationService=BingTranslationService\n" + w + "bing.subscription_key=k\n" + w + "bing.subscription_region=westeurope\n",
 			func(t Transcription) bool {
@@ -68,6 +72,7 @@ func TestTranscriptionMistakes(t *testing.T) {
 		{"transcription: {vosk: {urls: {fr: vosk-fr}}}\n", "transcription.vosk.urls: begins with"},
 		{"transcription: {translation: {service: deepl}}\n", "transcription.translation.deepl.key: is missing"},
 		{"transcription: {translation: {libre: {url: 'ftp://x'}}}\n", "transcription.translation.libre.url: begins with https:// or http://"},
+		{"transcription: {service: oracle}\n", "transcription.oracle: needs url and compartment"},
 		{"transcription: {service: deepgram}\n", "transcription.deepgram.key: is missing"},
 		{"transcription: {openai: {url: 'ws://x'}}\n", "transcription.openai.url: begins with https:// or http://"},
 		{"transcription: {language: ''}\n", "transcription.language: is empty"},

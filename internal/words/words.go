@@ -11,6 +11,7 @@ import (
 	"jigasi/internal/recognize/deepgram"
 	speech "jigasi/internal/recognize/google"
 	"jigasi/internal/recognize/openai"
+	"jigasi/internal/recognize/oracle"
 	"jigasi/internal/recognize/vosk"
 	"jigasi/internal/recognize/whisper"
 	"jigasi/internal/translate"
@@ -41,6 +42,11 @@ func Service(c config.Transcription, name string) (recognize.Service, func(), er
 		return s, s.Close, nil
 	case "openai":
 		return openai.New(openai.Options{URL: c.OpenAI.URL, Key: c.OpenAI.Key, Model: c.OpenAI.Model, Realtime: c.OpenAI.Realtime}), nothing, nil
+	case "oracle":
+		s, err := oracle.New(oracle.Options{
+			URL: c.Oracle.URL, Compartment: c.Oracle.Compartment, ConfigFile: c.Oracle.ConfigFile, Profile: c.Oracle.Profile, Interim: c.Oracle.Interim, Final: c.Oracle.Final,
+		})
+		return s, nothing, err
 	case "deepgram":
 		return deepgram.New(deepgram.Options{URL: c.Deepgram.URL, Key: c.Deepgram.Key, Model: c.Deepgram.Model}), nothing, nil
 	}

@@ -79,6 +79,16 @@ func TestEveryServiceIsReached(t *testing.T) {
 	if _, err := service.Open(t.Context(), recognize.Who{}); !errors.Is(err, gcloud.ErrNone) {
 		t.Error(err)
 	}
+	if _, _, err := Service(c, "oracle"); err == nil {
+		t.Error("oracle without a compartment")
+	}
+	c.Oracle.Compartment, c.Oracle.URL, c.Oracle.ConfigFile = "c", ws, "/nowhere/config"
+	if service, _, err = Service(c, "oracle"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := service.Open(t.Context(), recognize.Who{}); err == nil || !strings.Contains(err.Error(), "OCI configuration cannot be read") {
+		t.Error(err)
+	}
 	if _, _, err := Service(c, "ear"); err == nil {
 		t.Error("a service out of nothing")
 	}

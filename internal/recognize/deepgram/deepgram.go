@@ -70,6 +70,9 @@ func (d *dialect) Bye(s socket.Sender) error {
 	return s.Text([]byte(`{"type":"CloseStream"}`))
 }
 
+// Quiet is never: the summary comes.
+func (*dialect) Quiet() time.Duration { return 0 }
+
 // Whole is false: a summary is the last message, and is done.
 func (*dialect) Whole() bool { return false }
 

@@ -106,6 +106,9 @@ func (d *dialect) Bye(s socket.Sender) error {
 	return s.Text([]byte(`{"type":"input_audio_buffer.commit"}`))
 }
 
+// Quiet is never: the last item comes.
+func (*dialect) Quiet() time.Duration { return 0 }
+
 // Whole is false: the last item is the end.
 func (*dialect) Whole() bool { return false }
 

@@ -47,6 +47,8 @@ type Dialect interface {
 	Bye(s Sender) error
 	// Heard reads a message. done says that it is the last one.
 	Heard(message []byte) (results []recognize.Result, done bool, err error)
+	// Quiet is how long after Bye silence means that all is said; 0 is never.
+	Quiet() time.Duration
 	// Whole reports whether all is said if the server now closes as it should.
 	Whole() bool
 }
@@ -125,6 +127,10 @@ type Stream struct {
 	gone    chan struct{}
 	once    sync.Once
 	err     error
+
+	mu    sync.Mutex
+	timer *time.Timer // of Quiet
+	quiet bool        // it is over
 }
 
 // Text sends a text message.
@@ -149,7 +155,35 @@ func (s *Stream) send(kind websocket.MessageType, b []byte) error {
 func (s *Stream) Write(pcm []byte) error { return s.dialect.Sound(s, pcm) }
 
 // CloseSend says that no more sound follows.
-func (s *Stream) CloseSend() error { return s.dialect.Bye(s) }
+func (s *Stream) CloseSend() error {
+	if err := s.dialect.Bye(s); err != nil {
+		return err
+	}
+	if wait := s.dialect.Quiet(); wait > 0 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.timer = time.AfterFunc(wait, s.hush)
+	}
+	return nil
+}
+
+// hush ends a stream in which nothing is said any more.
+func (s *Stream) hush() {
+	s.mu.Lock()
+	s.quiet = true
+	s.mu.Unlock()
+	s.Close()
+}
+
+// still gives a server that has just spoken more time, and reports whether it is over.
+func (s *Stream) still() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.timer != nil && !s.quiet {
+		s.timer.Reset(s.dialect.Quiet())
+	}
+	return s.quiet
+}
 
 // Results are what was heard.
 func (s *Stream) Results() <-chan recognize.Result { return s.results }
@@ -171,6 +205,10 @@ func (s *Stream) read() {
 	defer s.Close()
 	for {
 		_, message, err := s.conn.Read(s.ctx)
+		over := s.still()
+		if err != nil && over {
+			return
+		}
 		if err != nil {
 			if websocket.CloseStatus(err) != websocket.StatusNormalClosure || !s.dialect.Whole() {
 				s.err = fmt.Errorf("the stream ended: %w", Plain(err))

@@ -100,6 +100,9 @@ func (d *dialect) Bye(s socket.Sender) error {
 	return s.Text([]byte(`{"eof" : 1}`))
 }
 
+// Quiet is never: the answer to the end comes.
+func (*dialect) Quiet() time.Duration { return 0 }
+
 // Whole is false: the answer to the end is the last message, and is done.
 func (*dialect) Whole() bool { return false }
 
