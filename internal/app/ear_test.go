@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"sync"
+	"time"
 
 	"jigasi/internal/audio"
 	"jigasi/internal/media"
@@ -15,7 +16,9 @@ type ear struct {
 	heard []int16
 	up    audio.Doubler
 	down  audio.Third
-	said  string // keys that came
+	said  string        // keys that came
+	loud  time.Time     // of the latest sound
+	gap   time.Duration // the longest time without
 }
 
 func (e *ear) pressed(key rune, _ int) {
@@ -46,6 +49,12 @@ func (e *ear) Pull(c *media.Chunk) {
 func (e *ear) Push(c *media.Chunk) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if now := time.Now(); audio.Level(c.PCM) < 40 {
+		if !e.loud.IsZero() {
+			e.gap = max(e.gap, now.Sub(e.loud))
+		}
+		e.loud = now
+	}
 	switch c.Rate {
 	case media.Narrow:
 		var out [320]int16
@@ -69,6 +78,15 @@ func (e *ear) tone(hz float64) float64 {
 		return -120
 	}
 	return audio.Goertzel(e.heard[len(e.heard)-8000:], hz, 16000)
+}
+
+// silence is the longest time without sound since the last call.
+func (e *ear) silence() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d := e.gap
+	e.gap = 0
+	return d
 }
 
 // deaf forgets what was heard.

@@ -77,6 +77,12 @@ func (f *Focus) Leave(name string) {
 	})
 }
 
+// Restarts is how often a member has asked for a new session because its media was lost.
+func (f *Focus) Restarts(nick string) (n int) {
+	f.sync(func() { n = f.restart[nick] })
+	return n
+}
+
 // Mute has the focus mute a member, as for a moderator; false is its not-allowed. A gateway that it
 // trusts has to say in its disco that it can be muted.
 func (f *Focus) Mute(name, nick string) (allowed bool) {

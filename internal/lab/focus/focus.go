@@ -47,6 +47,7 @@ type Focus struct {
 	pending map[string]func(*stanza.Elem)
 	next    int
 	brewery map[string]*stanza.Elem // gateway's occupant JID -> stats
+	restart map[string]int          // nick -> how often it asked for a new session
 }
 
 type room struct {
@@ -86,6 +87,7 @@ func New(o Options, w Wire) *Focus {
 	f := &Focus{
 		opt: o, wire: w, in: make(chan func(), 4096), quit: make(chan struct{}), rooms: map[string]*room{},
 		bridge: o.Bridge, pending: map[string]func(*stanza.Elem){}, brewery: map[string]*stanza.Elem{},
+		restart: map[string]int{},
 	}
 	f.done.Go(f.run)
 	return f

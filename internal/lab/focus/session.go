@@ -132,6 +132,7 @@ func (f *Focus) jingle(r *room, m *member, e *stanza.Elem) {
 		f.withdraw(r, m)
 		m.close()
 		if msg.Restart {
+			f.restart[m.nick]++
 			f.invite(r)
 		}
 	case jingle.SessionInfo:

@@ -41,6 +41,8 @@ type Bridge struct {
 	admit       func(netip.AddrPort) bool
 
 	blocked atomic.Int64
+	opened  atomic.Int64
+	lose    atomic.Pointer[func(endpoint string, packet []byte) bool]
 }
 
 // New makes a bridge.
@@ -91,7 +93,8 @@ type Endpoint struct {
 
 // Endpoint makes the transport of a participant, in place of one of that id.
 func (b *Bridge) Endpoint(conference, id string) (*Endpoint, error) {
-	network, err := b.net()
+	b.opened.Add(1)
+	network, err := b.net(id)
 	if err != nil {
 		return nil, err
 	}
@@ -170,6 +173,9 @@ func (b *Bridge) Endpoints() int {
 	}
 	return n
 }
+
+// Opened is how many endpoints there ever were.
+func (b *Bridge) Opened() int64 { return b.opened.Load() }
 
 // Local is what to offer the participant.
 func (e *Endpoint) Local() jingle.Transport { return e.local }

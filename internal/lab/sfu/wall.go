@@ -21,26 +21,42 @@ func (b *Bridge) Wall(admit func(netip.AddrPort) bool) {
 // Blocked is how many packets the wall has kept out.
 func (b *Bridge) Blocked() int64 { return b.blocked.Load() }
 
+// Lose loses packets of the endpoints, those that are there too, on their way in and out: those for which
+// lost says so. nil ends it.
+func (b *Bridge) Lose(lost func(endpoint string, packet []byte) bool) {
+	if lost == nil {
+		b.lose.Store(nil)
+		return
+	}
+	b.lose.Store(&lost)
+}
+
 // walledNet gives an agent sockets behind the wall. As with a videobridge, which has one port for all, a
 // socket sends only to who has been heard at it: the participant's checks come first.
 type walledNet struct {
 	transport.Net
 	b     *Bridge
+	id    string
 	admit func(netip.AddrPort) bool
 }
 
-func (b *Bridge) net() (transport.Net, error) {
+func (b *Bridge) net(id string) (transport.Net, error) {
 	n, err := stdnet.NewNet()
 	if err != nil {
 		return nil, err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	admit := b.admit
-	if admit == nil {
-		admit = func(netip.AddrPort) bool { return true }
+	return walledNet{n, b, id, b.admit}, nil
+}
+
+// passes reports whether a packet from or to that address gets through.
+func (n walledNet) passes(at netip.AddrPort, packet []byte) bool {
+	if n.admit != nil && !n.admit(at) {
+		return false
 	}
-	return walledNet{n, b, admit}, nil
+	lost := n.b.lose.Load()
+	return lost == nil || !(*lost)(n.id, packet)
 }
 
 // ListenUDP implements transport.Net.
@@ -81,7 +97,7 @@ func (w *walled) knows(a netip.AddrPort, speaks bool) bool {
 func (w *walled) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 	for {
 		size, from, err := w.UDPConn.ReadFromUDPAddrPort(b)
-		if err != nil || w.n.admit(from) && w.knows(from, true) {
+		if err != nil || w.n.passes(from, b[:size]) && w.knows(from, true) {
 			return size, from, err
 		}
 		w.n.b.blocked.Add(1)
@@ -90,7 +106,7 @@ func (w *walled) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 
 // WriteToAddrPort implements ice.AddrPortReaderWriter. What the wall keeps in is lost, as on a network.
 func (w *walled) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
-	if !w.n.admit(to) || !w.knows(to, false) {
+	if !w.n.passes(to, b) || !w.knows(to, false) {
 		return len(b), nil
 	}
 	return w.UDPConn.WriteToUDPAddrPort(b, to)
