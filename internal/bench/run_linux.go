@@ -39,9 +39,10 @@ type Options struct {
 const (
 	floorLong  = 4 * time.Second
 	settle     = 2 * time.Second
-	maxLate    = 3.0  // ms, of the generator, in 99 of 100 slots
-	maxHoles   = 0.01 // of packets
-	headroom   = 1.4  // what a call is expected to cost, in floors, to choose the loads
+	calmDown   = 6 * time.Second // after many calls have begun at once: jitter buffers go back
+	maxLate    = 3.0             // ms, of the generator, in 99 of 100 slots
+	maxHoles   = 0.01            // of packets
+	headroom   = 1.4             // what a call is expected to cost, in floors, to choose the loads
 	silentLong = 5 * time.Second
 )
 
@@ -200,6 +201,9 @@ func (r *run) load(ctx context.Context, n int, up bool) error {
 			return err
 		}
 		r.setups(began)
+		if err := wait(ctx, calmDown); err != nil {
+			return err
+		}
 	} else if err := r.world.shrink(ctx, n); err != nil {
 		return err
 	}

@@ -169,7 +169,7 @@ func (b *Buffer) measure(n int64, ts uint32, now time.Time) {
 	}
 	if want := 1 + int(float64(b.usual(late))/float64(b.packetTime())+0.8); want > b.target {
 		b.target = min(want, targetMax)
-	} else if b.calm++; b.calm > 75 && want < b.target {
+	} else if b.calm++; b.calm > 50 && want < b.target {
 		b.target, b.calm = max(b.target-1, targetMin), 0
 	}
 	// The clock of the far end drifts: let the base creep after it.
