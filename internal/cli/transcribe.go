@@ -203,7 +203,7 @@ var errUnusable = errors.New("the speech service cannot be used: see transcripti
 func (t *transcription) reached(ctx context.Context) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	limit := time.NewTimer(12 * time.Second) // a file of silence needs no service
+	limit := time.NewTimer(3 * time.Second) // a file of silence needs no service
 	defer limit.Stop()
 	for c := &t.counts.Words; c.Opened.Load() == 0; {
 		if c.Refused.Load() >= 3 {

@@ -155,7 +155,7 @@ func TestT34_FaultsLoseNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				n := prove.Drops(150)
+				n := prove.Drops(50)
 				s.temper = prove.Moody(n)
 				p := prove.Listen(t, s, int(3*n*max(1, int(s.needs.Chunk/(100*time.Millisecond)))), recognize.Options{FirstDelay: 500 * time.Millisecond, EndLimit: time.Hour}, s.temper)
 				if s.most.Load() != 1 {

@@ -24,10 +24,13 @@ type Options struct {
 }
 
 // A Service is a Vosk server, or several.
-type Service struct{ o Options }
+type Service struct {
+	o        Options
+	patience time.Duration
+}
 
 // New makes a Service.
-func New(o Options) *Service { return &Service{o} }
+func New(o Options) *Service { return &Service{o, patience} }
 
 // chunk is how much sound a message holds. The server finds the end of an utterance after 0.5 s of
 // silence, so the last word of a final ended that long before.
@@ -40,8 +43,8 @@ const (
 )
 
 // Needs are those of Vosk: without sound it never finds an end, so a stream ends in a pause.
-func (*Service) Needs() recognize.Needs {
-	return recognize.Needs{Chunk: chunk, Idle: 2 * time.Second, Patience: patience}
+func (s *Service) Needs() recognize.Needs {
+	return recognize.Needs{Chunk: chunk, Idle: 2 * time.Second, Patience: s.patience}
 }
 
 // Open opens a stream to the server of the speaker's language.
@@ -53,7 +56,7 @@ func (s *Service) Open(ctx context.Context, w recognize.Who) (recognize.Stream, 
 			return nil, fmt.Errorf("there is no Vosk server for the language %q", primary)
 		}
 	}
-	d := &dialect{window: make(chan struct{}, window)}
+	d := &dialect{window: make(chan struct{}, window), patience: s.patience}
 	stream, err := socket.Dial(ctx, url, nil, d)
 	if err != nil {
 		return nil, err
@@ -63,7 +66,8 @@ func (s *Service) Open(ctx context.Context, w recognize.Who) (recognize.Stream, 
 
 // A dialect is the protocol. Its messages are byte for byte those that the server looks for.
 type dialect struct {
-	window chan struct{} // a place for each message without an answer
+	window   chan struct{} // a place for each message without an answer
+	patience time.Duration
 
 	mu       sync.Mutex
 	sent     time.Duration
@@ -78,7 +82,7 @@ func (*dialect) Hello(s socket.Sender) error {
 var errSlow = errors.New("the service does not answer")
 
 func (d *dialect) Sound(s socket.Sender, pcm []byte) error {
-	limit := time.NewTimer(patience)
+	limit := time.NewTimer(d.patience)
 	defer limit.Stop()
 	select {
 	case d.window <- struct{}{}:

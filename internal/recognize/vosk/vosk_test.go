@@ -106,7 +106,9 @@ func TestT34_Vosk(t *testing.T) {
 func TestStall(t *testing.T) {
 	temper := prove.Moody(1, prove.Stall)
 	s := server(t, temper, true)
-	p := prove.Listen(t, New(Options{URL: s.URL}), 8, recognize.Options{}, temper)
+	service := New(Options{URL: s.URL})
+	service.patience = time.Second
+	p := prove.Listen(t, service, 8, recognize.Options{}, temper)
 	if p.Counts.Lost.Load() != 1 {
 		t.Errorf("%d streams were lost", p.Counts.Lost.Load())
 	}
