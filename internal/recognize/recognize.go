@@ -70,7 +70,6 @@ type Result struct {
 	Final      bool
 	Confidence float64
 	Stability  float64
-	Language   string // where it is not the language asked for
 	// Start and End are where the words are in the sound of this stream. No later final will cover
 	// what lies before the End of a final. Unknown where the service does not tell.
 	Start, End time.Duration

@@ -169,17 +169,6 @@ func (s *Scribe) translateInto(lang string) {
 	})
 }
 
-// Broken names the outlets that have lost something; it is empty while all is well.
-func (s *Scribe) Broken() []string {
-	var out []string
-	for _, o := range s.outlets {
-		if o.broken.Load() {
-			out = append(out, o.name)
-		}
-	}
-	return out
-}
-
 // Close ends the session: the voices stop, the last words come, are translated and published, and
 // the journal is closed. What is not done when ctx is done is left. The error says what is lost.
 func (s *Scribe) Close(ctx context.Context, at time.Time) error {

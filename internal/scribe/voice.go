@@ -87,9 +87,6 @@ func (v *Voice) said(r recognize.Said) {
 		Kind: transcript.Speech, At: r.Began, Until: r.Until, Person: v.person, ID: v.id, Language: v.lang, Text: r.Text,
 		Interim: !r.Final, Confidence: r.Confidence, Stability: r.Stability,
 	}
-	if r.Language != "" {
-		e.Language = r.Language
-	}
 	if r.Final {
 		v.id = ""
 	}

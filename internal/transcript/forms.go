@@ -92,8 +92,6 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // A Message is an entry as Jigasi sends it to a room, posts it and saves it.
 type Message struct {
-	Room       string      `json:"room_name,omitempty"`
-	Type       string      `json:"type,omitempty"`
 	Event      Kind        `json:"event"`
 	Timestamp  int64       `json:"timestamp"`
 	Person     *Person     `json:"participant,omitempty"`

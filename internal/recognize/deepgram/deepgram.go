@@ -73,9 +73,6 @@ func (d *dialect) Bye(s socket.Sender) error {
 // Quiet is never: the summary comes.
 func (*dialect) Quiet() time.Duration { return 0 }
 
-// Whole is false: a summary is the last message, and is done.
-func (*dialect) Whole() bool { return false }
-
 type message struct {
 	Type     string  `json:"type"`
 	Start    float64 `json:"start"`

@@ -243,6 +243,32 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// TestCommitsCross: an item that the service has cut by itself is not the answer to our commit.
+func TestCommitsCross(t *testing.T) {
+	d := &dialect{items: map[string]*item{}, bye: true}
+	const words = `{"type":"conversation.item.input_audio_transcription.completed","item_id":`
+	for i, in := range []string{
+		`{"type":"input_audio_buffer.speech_started","item_id":"a","audio_start_ms":0}`, `{"type":"input_audio_buffer.speech_stopped","item_id":"a","audio_end_ms":900}`,
+		`{"type":"input_audio_buffer.committed","item_id":"a"}`, words + `"a","transcript":"x"}`,
+		`{"type":"input_audio_buffer.committed","item_id":"b"}`, words + `"b","transcript":"y"}`,
+	} {
+		if _, done, err := d.Heard([]byte(in)); err != nil || done != (i == 5) {
+			t.Errorf("%s: done %v %v", in, done, err)
+		}
+	}
+}
+
+// TestItemsAreBounded: a service that begins utterances and finishes none is left.
+func TestItemsAreBounded(t *testing.T) {
+	d := &dialect{items: map[string]*item{}}
+	for i := range 1000 {
+		if _, _, err := d.Heard(fmt.Appendf(nil, `{"type":"input_audio_buffer.committed","item_id":"%d"}`, i)); err != nil {
+			return
+		}
+	}
+	t.Errorf("%d items", len(d.items))
+}
+
 // TestRaise: the sound goes out at 24 kHz, all of it.
 func TestRaise(t *testing.T) {
 	d := &dialect{}

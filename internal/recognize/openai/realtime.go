@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"sync"
@@ -109,9 +110,6 @@ func (d *dialect) Bye(s socket.Sender) error {
 // Quiet is never: the last item comes.
 func (*dialect) Quiet() time.Duration { return 0 }
 
-// Whole is false: the last item is the end.
-func (*dialect) Whole() bool { return false }
-
 type happening struct {
 	Type       string `json:"type"`
 	Item       string `json:"item_id"`
@@ -123,6 +121,9 @@ type happening struct {
 		Code string `json:"code"`
 	} `json:"error"`
 }
+
+// maxItems bounds what is unfinished.
+const maxItems = 100
 
 // code is what may be told of an error: its code, if it looks like one.
 var code = regexp.MustCompile(`^[a-z][a-z_]{1,40}$`)
@@ -141,20 +142,23 @@ func (d *dialect) Heard(b []byte) ([]recognize.Result, bool, error) {
 	case "input_audio_buffer.speech_stopped":
 		d.item(h.Item).end = time.Duration(h.EndMS) * time.Millisecond
 	case "input_audio_buffer.committed":
-		d.item(h.Item)
-		d.last = d.bye
+		// The answer to our own commit is one without an end of speech before it; others may cross it.
+		d.last = d.item(h.Item).end == 0 && d.bye
 	case words + "delta":
 		d.item(h.Item).text += h.Delta
 	case words + "completed":
 		i := d.item(h.Item)
 		i.text, i.done = h.Transcript, true
 	case words + "failed":
-		return nil, false, fmt.Errorf("an utterance was not transcribed")
+		return nil, false, errors.New("an utterance was not transcribed")
 	case "error":
 		if h.Error.Code != "input_audio_buffer_commit_empty" {
 			return nil, false, fmt.Errorf("the service reports an error %q", code.FindString(h.Error.Code))
 		}
 		d.last = d.bye
+	}
+	if len(d.order) > maxItems {
+		return nil, false, errors.New("the service finishes none of its items")
 	}
 	return d.ripe(h.Item), d.last && len(d.order) == 0, nil
 }

@@ -110,7 +110,6 @@ func (*dialect) Bye(s socket.Sender) error               { return s.Text([]byte(
 
 // Quiet is long enough for the last result; nothing says that it was the last.
 func (*dialect) Quiet() time.Duration { return 2 * time.Second }
-func (*dialect) Whole() bool          { return false }
 
 type message struct {
 	Event          string          `json:"event"`

@@ -49,8 +49,6 @@ type Dialect interface {
 	Heard(message []byte) (results []recognize.Result, done bool, err error)
 	// Quiet is how long after Bye silence means that all is said; 0 is never.
 	Quiet() time.Duration
-	// Whole reports whether all is said if the server now closes as it should.
-	Whole() bool
 }
 
 // Dial opens a stream. The error tells a status, but nothing the server has written.
@@ -210,9 +208,7 @@ func (s *Stream) read() {
 			return
 		}
 		if err != nil {
-			if websocket.CloseStatus(err) != websocket.StatusNormalClosure || !s.dialect.Whole() {
-				s.err = fmt.Errorf("the stream ended: %w", Plain(err))
-			}
+			s.err = fmt.Errorf("the stream ended: %w", Plain(err))
 			return
 		}
 		results, done, err := s.dialect.Heard(message)

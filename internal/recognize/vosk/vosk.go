@@ -107,9 +107,6 @@ func (d *dialect) Bye(s socket.Sender) error {
 // Quiet is never: the answer to the end comes.
 func (*dialect) Quiet() time.Duration { return 0 }
 
-// Whole is false: the answer to the end is the last message, and is done.
-func (*dialect) Whole() bool { return false }
-
 type message struct {
 	Partial *string `json:"partial"`
 	Text    *string `json:"text"`
