@@ -61,7 +61,7 @@ func TestCodecDelayIsThatOfOpus(t *testing.T) {
 // TestPilotsAreHeardThroughTheCodecs: the judgment passes what only the codecs have touched, and
 // nothing else.
 func TestPilotsAreHeardThroughTheCodecs(t *testing.T) {
-	for _, voice := range []int{0, 3, voices - 1} {
+	for voice := range voices {
 		pcm := voicePCM(voice, true, 8000)
 		if level := audio.Level(pcm); level < 15 || level > 30 {
 			t.Errorf("voice %d is at -%d dBov", voice, level)
@@ -70,7 +70,7 @@ func TestPilotsAreHeardThroughTheCodecs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for at := 8000; at < 56000; at += 8000 {
+		for at := 4000; at < 56000; at += 2000 {
 			if why := hearsPilot(through[at:at+8000], voice, true); why != "" {
 				t.Errorf("voice %d at %d s: %s", voice, at/8000, why)
 			}

@@ -92,6 +92,19 @@ func speech(rate int, seed uint64) []int16 {
 	return pcm
 }
 
+// notch takes some 40 Hz around a frequency out of pcm, so that no vowel is taken for a pilot.
+func notch(pcm []int16, hz float64, rate int) {
+	const width = 40
+	r, c := math.Exp(-math.Pi*width/float64(rate)), 2*math.Cos(2*math.Pi*hz/float64(rate))
+	var x1, x2, y1, y2 float64
+	for i, v := range pcm {
+		x := float64(v)
+		y := x - c*x1 + x2 + r*c*y1 - r*r*y2
+		x1, x2, y1, y2 = x, x1, y, y1
+		pcm[i] = int16(max(-20000, min(20000, y)))
+	}
+}
+
 // voicePCM is a voice's loop: speech with its pilot.
 func voicePCM(voice int, phone bool, rate int) []int16 {
 	seed := uint64(voice%voices) + 1
@@ -99,6 +112,9 @@ func voicePCM(voice int, phone bool, rate int) []int16 {
 		seed += 100
 	}
 	pcm := speech(rate, seed)
+	for v := range voices {
+		notch(pcm, pilot(v, phone), rate)
+	}
 	sine := make([]int16, len(pcm))
 	audio.NewTone(pilot(voice, phone), rate, pilotDBov).Fill(sine)
 	audio.Add(pcm, sine)
