@@ -50,6 +50,7 @@ type App struct {
 	publicIP netip.Addr
 
 	clock     *media.Clock
+	strain    strain
 	loop      *twin.Loop
 	pool      *rtpport.Pool
 	hub       *room.Hub
@@ -90,6 +91,7 @@ func New(cfg *config.Config, o Options) (*App, error) {
 		CallOptions: call.Options{RingLimit: cfg.Limits.Ring + ringSlack, AnswerAfter: never(cfg.Meeting.AloneAnswer), TellFull: cfg.Sounds.TellFull && cfg.Sounds.Enabled},
 		Shown:       func(number string) string { return shownName(cfg.Meeting.CallerName, number) },
 		Dialling:    exchange.DialLimits{PerRoom: cfg.DialOut.PerRoom, PerMinute: cfg.DialOut.PerMinute, Longest: cfg.DialOut.Longest},
+		Overloaded:  a.strain.why,
 		Sit:         a.sit, Dial: a.dial, Changed: a.breweries.Changed, Ended: a.totals.ended, Log: a.log,
 	})
 	if cfg.SIP.Enabled {
@@ -148,6 +150,7 @@ func (a *App) Start() error {
 		a.log.Error("panic in the media path: one call lost its sound", "panic", v, "stack", string(stack))
 	}
 	a.clock, a.loop = media.NewClock(panicked), twin.NewLoop(panicked)
+	a.strain.start(a.cfg.Limits.Overload, a.clock.Stats, func() int { return a.exchange.Stats().Calls }, a.breweries.Changed, a.log)
 	if a.admin != nil {
 		if err := a.admin.Start(); err != nil {
 			a.closeMedia()
@@ -235,6 +238,7 @@ func (a *App) Close(ctx context.Context) error {
 }
 
 func (a *App) closeMedia() {
+	a.strain.close()
 	a.clock.Close()
 	a.loop.Close()
 }

@@ -85,7 +85,7 @@ func TestT41_ConsentIsLost(t *testing.T) {
 	p.deaf()
 	promised(t, 10*time.Second, "everybody hears everybody again", heard)
 	t.Logf("asked after %v, heard %v after the network was back", asked.Round(time.Millisecond), time.Since(back).Round(time.Millisecond))
-	if n := m.Focus.Restarts(nick); n != 1 {
+	if n := m.Focus.Restarts(nick); n < 1 || n > soak.Count(1, 2) { // a session whose bridge is never found is given up after 15 s
 		t.Errorf("a new session was asked for %d times", n)
 	}
 	if all := m.app.Calls(); len(all) != 1 || all[0].ID != id {

@@ -106,7 +106,11 @@ func (a *App) stress(s exchange.Stats) float64 {
 	if a.cfg.Limits.Threshold <= 0 {
 		return 0
 	}
-	return float64(s.Conferences) / a.cfg.Limits.Threshold
+	stress := float64(s.Conferences) / a.cfg.Limits.Threshold
+	if a.strain.why() != "" { // the focus chooses another gateway
+		stress = max(stress, 1)
+	}
+	return stress
 }
 
 func (a *App) sessions() []admin.Session {

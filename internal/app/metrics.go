@@ -34,7 +34,13 @@ func (a *App) callMetrics() []admin.Sample {
 	}
 	if a.clock != nil {
 		c := a.clock.Stats()
+		busy := 0.0
+		if a.strain.why() != "" {
+			busy = 1
+		}
 		out = append(out, count("jigasi_clock_late_total", "Turns of the clock that began more than 5 ms late.", c.Late),
+			count("jigasi_clock_missed_total", "Turns of the clock that began 20 ms late or more.", c.Missed),
+			gauge("jigasi_overloaded", "Whether new calls are refused because the clock runs late.", busy),
 			count("jigasi_clock_lost_total", "Turns of the clock that were given up.", c.Lost))
 	}
 	for _, code := range cause.All() {

@@ -77,7 +77,7 @@ func spawn(t *testing.T, drain time.Duration) *process {
 	cfg.XMPP.Server, cfg.XMPP.Plaintext = m.XMPP.Addr(), true
 	cfg.SIP.Listen, cfg.SIP.Trunks = []string{"udp:" + p.sip}, []string{"127.0.0.0/8"}
 	cfg.Admin.Port = 0
-	cfg.Limits.Drain = drain
+	cfg.Limits.Drain, cfg.Limits.Overload = drain, 0
 	withBrewery(cfg)
 	file := filepath.Join(t.TempDir(), "jigasi.yaml")
 	if err := os.WriteFile(file, cfg.YAML(), 0o600); err != nil {

@@ -109,6 +109,7 @@ func Build(ctx context.Context, root string) (string, error) {
 
 const configuration = `meeting: {domain: %s}
 xmpp: {server: "%s", plaintext: true}
+limits: {overload: 0} # the knee is looked for
 sip: {listen: ["udp:%s"], trunks: ["127.0.0.1/32"], session_timer: 0}
 media: {min_port: 21000, max_port: 29999}
 admin: {port: 0}

@@ -291,6 +291,9 @@ func (l *loader) checkLimits() {
 	if n.Threshold <= 0 || math.IsNaN(n.Threshold) {
 		l.at(Error, "limits.threshold", "is more than 0")
 	}
+	if n.Overload < 0 || n.Overload > 1 || math.IsNaN(n.Overload) {
+		l.at(Error, "limits.overload", "is a share, from 0 to 1")
+	}
 }
 
 // checkFileMode warns of a file with passwords that everybody on the machine can read.

@@ -17,7 +17,7 @@ func Default() *Config {
 		Transcription: defaultTranscription(),
 		Admin:         Admin{Host: "127.0.0.1", Port: 8788, TLSPort: 8743},
 		Health:        Health{Interval: 5 * time.Minute, Timeout: 10 * time.Minute},
-		Limits:        Limits{Calls: 1000, Threshold: 100, Ring: 2 * time.Minute, Drain: time.Hour},
+		Limits:        Limits{Calls: 1000, Threshold: 100, Overload: 0.05, Ring: 2 * time.Minute, Drain: time.Hour},
 		Log:           Log{Level: "info", Format: "text"},
 	}
 }

@@ -70,12 +70,14 @@ type Place struct {
 
 // Options makes an exchange. Sit and Dial are required.
 type Options struct {
-	Rules       Rules
-	ByAccount   map[string]Rules // rules of incoming calls by SIP account, where an account has its own
-	MaxCalls    int              // 0 means 1000
-	JoinLimit   time.Duration    // how long a dial waits for the room; 0 means 10 s
-	UserAsNick  bool             // USE_SIP_USER_AS_XMPP_RESOURCE
-	Dialling    DialLimits
+	Rules      Rules
+	ByAccount  map[string]Rules // rules of incoming calls by SIP account, where an account has its own
+	MaxCalls   int              // 0 means 1000
+	JoinLimit  time.Duration    // how long a dial waits for the room; 0 means 10 s
+	UserAsNick bool             // USE_SIP_USER_AS_XMPP_RESOURCE
+	Dialling   DialLimits
+	// Overloaded says why no more calls are taken for now; "" takes them. nil always does.
+	Overloaded  func() string
 	CallOptions call.Options // ID, Outgoing, OnState and Log are set per call
 
 	Sit  func(ctx context.Context, p Place) Seat
@@ -270,6 +272,10 @@ func (x *Exchange) admit() (string, cause.Cause) {
 		return "", cause.Cause{Code: cause.Draining, Text: "this gateway takes no new calls: it is shutting down"}
 	case len(x.calls) >= x.opt.MaxCalls:
 		return "", cause.Cause{Code: cause.Full, Status: 503, Text: fmt.Sprintf("all %d calls are taken", x.opt.MaxCalls)}
+	case x.opt.Overloaded != nil:
+		if why := x.opt.Overloaded(); why != "" {
+			return "", cause.Cause{Code: cause.Full, Status: 503, Text: why}
+		}
 	}
 	x.next++
 	id := fmt.Sprintf("%s-%d", NewNick(), x.next)

@@ -251,3 +251,39 @@ func TestDialLimits(t *testing.T) {
 		_ = b.x.Close(t.Context())
 	})
 }
+
+// T54: while the machine is too busy, new calls are refused with 503, in and out, and the running ones go on.
+func TestT54_OverloadIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var busy atomic.Bool
+		b := newBench(exchange.Options{Overloaded: func() string {
+			if busy.Load() {
+				return "too busy"
+			}
+			return ""
+		}})
+		refused := make(chan cause.Cause, 1)
+		b.x.Incoming(b.caller("alpha", refused))
+		p, s := <-b.phones, <-b.seats
+		b.up(s, p)
+		busy.Store(true)
+		b.x.Incoming(b.caller("beta", refused))
+		if got := <-refused; got.Code != cause.Full || got.Status != 503 || got.Text != "too busy" {
+			t.Errorf("refused with %+v", got)
+		}
+		if _, err := b.x.Dial(t.Context(), exchange.Request{To: "sip:1@x", Room: "gamma"}); cause.Of(err).Code != cause.Full {
+			t.Errorf("a dial says %v", err)
+		}
+		if all := b.x.Calls(); len(all) != 1 || all[0].State != call.Active {
+			t.Errorf("calls %+v", all)
+		}
+		busy.Store(false)
+		b.x.Incoming(b.caller("beta", refused))
+		second, seat := <-b.phones, <-b.seats
+		b.up(seat, second)
+		for _, phone := range []*testleg.Phone{p, second} {
+			phone.Tell(leg.Event{Phase: leg.Over, Why: cause.Cause{Code: cause.Normal}})
+			<-b.records
+		}
+	})
+}

@@ -21,7 +21,7 @@ type Clock struct {
 	done    sync.WaitGroup
 	onPanic func(value any, stack []byte)
 
-	ticks, late, lost atomic.Int64
+	ticks, late, missed, lost atomic.Int64
 }
 
 type slot struct {
@@ -87,12 +87,14 @@ func (s *slot) remove(t *ticker) {
 type Stats struct {
 	Ticks int64 // turns of one slot
 	Late  int64 // turns that began more than 5 ms late
-	Lost  int64 // turns that were given up after a stall
+	// Missed are turns that began a whole Tick late or more, and were made up for.
+	Missed int64
+	Lost   int64 // turns that were given up after a stall
 }
 
 // Stats gives the counters.
 func (c *Clock) Stats() Stats {
-	return Stats{Ticks: c.ticks.Load(), Late: c.late.Load(), Lost: c.lost.Load()}
+	return Stats{Ticks: c.ticks.Load(), Late: c.late.Load(), Missed: c.missed.Load(), Lost: c.lost.Load()}
 }
 
 // Close stops the clock and waits for the functions that run.
@@ -125,6 +127,7 @@ func (c *Clock) run(s *slot, offset time.Duration) {
 			due = now
 		} else if behind > 5*time.Millisecond {
 			c.late.Add(1)
+			c.missed.Add(int64(behind / Tick))
 		}
 		for ; !due.After(now); due = due.Add(Tick) {
 			c.turn(s)
