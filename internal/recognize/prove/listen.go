@@ -1,8 +1,11 @@
 package prove
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -31,13 +34,17 @@ func (p *Proof) Finals() []string {
 
 // Listen lets somebody say n utterances to a service, as fast as it takes them, and as long as
 // the counterpart has faults to make. The test fails unless every utterance comes out once, in
-// order, after interims that belong to it.
+// order, after interims that belong to it, and nothing that is said gets into the log (T31).
 func Listen(t *testing.T, service recognize.Service, n int, o recognize.Options, temper *Temper) *Proof {
 	t.Helper()
 	p := &Proof{}
 	var mu sync.Mutex
 	o.Service, o.Counts = service, &p.Counts
 	o.Emit = func(s recognize.Said) { mu.Lock(); p.Said = append(p.Said, s); mu.Unlock() }
+	var log bytes.Buffer
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
 	if o.Who.ID == "" {
 		o.Who = recognize.Who{Session: "s", ID: "0a1b2c3d", Language: "en-US"}
 	}
@@ -66,6 +73,9 @@ func Listen(t *testing.T, service recognize.Service, n int, o recognize.Options,
 		t.Errorf("the counterpart has %d faults left", temper.Left())
 	}
 	p.check(t, n)
+	if spoken := regexp.MustCompile(`\bw\d|spoken|topsecret`).FindString(log.String()); spoken != "" {
+		t.Errorf("%q is in the log:\n%s", spoken, log.String())
+	}
 	return p
 }
 
