@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -12,16 +13,23 @@ import (
 	"jigasi/internal/stanza"
 )
 
-// voice reports whether the phone hears speech: something loud that is none of the meeting's tones.
+// voice reports whether the phone hears speech: more below 450 Hz, where voices are strong, than there is of
+// the meeting's tones. A tone with gaps, as a busy machine makes it, is none.
 func (e *ear) voice() bool {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	last := e.heard[max(0, len(e.heard)-4000):]
+	last := append([]int16(nil), e.heard[max(0, len(e.heard)-4000):]...)
+	e.mu.Unlock()
 	if len(last) < 4000 || audio.Level(last) > 45 {
 		return false
 	}
-	tones := max(audio.Goertzel(last, 620, 16000), audio.Goertzel(last, 880, 16000))
-	return tones < -float64(audio.Level(last))-3
+	power := func(from, to float64) (sum float64) {
+		for hz := from; hz <= to; hz += 4 { // a quarter of a second tells 4 Hz apart
+			sum += math.Pow(10, audio.Goertzel(last, hz, 16000)/10)
+		}
+		return sum
+	}
+	low := power(100, 430)
+	return 10*math.Log10(low) > -45 && low > power(600, 640)+power(860, 900)
 }
 
 func (m *meeting) waits(t *testing.T) func() bool {

@@ -45,6 +45,13 @@ func (q *queue) put(e transcript.Entry) (dropped bool) {
 	return dropped
 }
 
+// rest are those that wait.
+func (q *queue) rest() []transcript.Entry {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Clone(q.list)
+}
+
 func (q *queue) poke() {
 	select {
 	case q.wake <- struct{}{}:
@@ -146,7 +153,7 @@ func (o *outlet) publish(p Publisher) {
 			})
 		}
 	}
-	if n := failed + len(o.queue.list); n > 0 || o.broken.Load() {
+	if n := failed + len(o.queue.rest()); n > 0 || o.broken.Load() {
 		o.err = fmt.Errorf("%s: %d entries were not published", o.name, n)
 	}
 }
@@ -188,7 +195,7 @@ func (o *outlet) keepJournal(j *transcript.Journal) {
 		case retry:
 			fault(j.Flush())
 		default:
-			for _, e := range o.queue.list { // cut short by its context, but a disk is quick
+			for _, e := range o.queue.rest() { // cut short by its context, but a disk is quick
 				fault(j.Append(e))
 			}
 			if err := j.Close(); err != nil || o.broken.Load() {
