@@ -44,8 +44,16 @@ func Serve(t *testing.T, temper *Temper, handler func(ctx context.Context, c *we
 		defer func() { _ = c.CloseNow() }()
 		c.SetReadLimit(1 << 20)
 		s.Count.Add(1)
-		s.Most.Store(max(s.Most.Load(), s.Open.Add(1)))
+		s.Open.Add(1)
 		defer s.Open.Add(-1)
+		// One that its client has given up is here until this side has noticed: two that stay are two.
+		for range 400 {
+			if s.Open.Load() == 1 {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		s.Most.Store(max(s.Most.Load(), s.Open.Load()))
 		handler(r.Context(), c, r, fault, after)
 	}))
 	t.Cleanup(h.Close)
