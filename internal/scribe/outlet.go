@@ -45,13 +45,6 @@ func (q *queue) put(e transcript.Entry) (dropped bool) {
 	return dropped
 }
 
-// rest are those that wait.
-func (q *queue) rest() []transcript.Entry {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return slices.Clone(q.list)
-}
-
 func (q *queue) poke() {
 	select {
 	case q.wake <- struct{}{}:
@@ -138,9 +131,13 @@ func (o *outlet) publish(p Publisher) {
 	var sometimes xlog.Sometimes
 	failed := 0
 	for {
-		e, ok := o.queue.take(o.s.ctx)
+		e, ok := o.queue.take(context.Background()) // until Close ends the queue
 		if !ok {
 			break
+		}
+		if o.s.ctx.Err() != nil { // cut short
+			failed++
+			continue
 		}
 		ctx, cancel := context.WithTimeout(o.s.ctx, publishLimit)
 		err := p.Publish(ctx, e)
@@ -153,8 +150,8 @@ func (o *outlet) publish(p Publisher) {
 			})
 		}
 	}
-	if n := failed + len(o.queue.rest()); n > 0 || o.broken.Load() {
-		o.err = fmt.Errorf("%s: %d entries were not published", o.name, n)
+	if failed > 0 || o.broken.Load() {
+		o.err = fmt.Errorf("%s: %d entries were not published", o.name, failed)
 	}
 }
 
@@ -182,12 +179,12 @@ func (o *outlet) keepJournal(j *transcript.Journal) {
 		})
 	}
 	for {
-		ctx, cancel := o.s.ctx, context.CancelFunc(func() {})
+		ctx, cancel := context.Background(), context.CancelFunc(func() {}) // a disk is quick: it is not cut short
 		if j.Pending() > 0 {
-			ctx, cancel = context.WithTimeout(o.s.ctx, retryJournal)
+			ctx, cancel = context.WithTimeout(ctx, retryJournal)
 		}
 		e, ok := o.queue.take(ctx)
-		retry := !ok && ctx.Err() != nil && o.s.ctx.Err() == nil
+		retry := !ok && ctx.Err() != nil
 		cancel()
 		switch {
 		case ok:
@@ -195,9 +192,6 @@ func (o *outlet) keepJournal(j *transcript.Journal) {
 		case retry:
 			fault(j.Flush())
 		default:
-			for _, e := range o.queue.rest() { // cut short by its context, but a disk is quick
-				fault(j.Append(e))
-			}
 			if err := j.Close(); err != nil || o.broken.Load() {
 				o.err = errors.Join(fmt.Errorf("the transcript is not stored whole: %d entries are missing", j.Pending()), err)
 			}

@@ -285,6 +285,23 @@ func TestStuckPublisher(t *testing.T) {
 	})
 }
 
+// TestCutShort: a session whose end may take no time still has a whole journal, and says what was not read.
+func TestCutShort(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "j.jsonl")
+	for n := range 20 {
+		j := transcript.NewJournal(fmt.Sprint(path, n))
+		s := New(Options{Service: ears{}, Journal: j, Publishers: []Publisher{&reader{delay: time.Hour}}})
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := s.Close(ctx, time.Now()); err == nil || !strings.Contains(err.Error(), "reader: 2 entries were not published") {
+			t.Error(err)
+		}
+		if b, err := os.ReadFile(j.Path()); err != nil || !bytes.Contains(b, []byte(`"END"`)) {
+			t.Errorf("%v %s", err, b)
+		}
+	}
+}
+
 // TestT35_JournalComesBack: the directory is not there at first; nothing of the session is lost.
 func TestT35_JournalComesBack(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
