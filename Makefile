@@ -58,6 +58,10 @@ fuzz: ## each fuzz target for FUZZTIME (default 10s)
 soak: ## the long counts of reliability tests
 	JIGASI_SOAK=1 $(GO) test -count=1 -timeout 120m -tags lab ./...
 
+CHAOS ?= 5m
+chaos: ## CHAOS (default 5m) of random faults over 20 calls in the lab's meeting; JIGASI_SEED=... repeats one
+	JIGASI_CHAOS=$(CHAOS) $(GO) test -count=1 -timeout 120m -tags lab -run TestChaos -v ./internal/app
+
 vuln: ## known vulnerabilities that the code reaches; VULNDB=file:///... is a copy of the database
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 $(if $(VULNDB),-db $(VULNDB)) ./...
 
@@ -67,4 +71,4 @@ bench: ## cost of a call as a ratio to the codec-and-crypto floor (needs gcc and
 golden: ## rewrite golden files; review the diff like code
 	$(GO) test ./internal/call ./internal/config ./internal/admin -update
 
-.PHONY: help build notices deb dist demo check test lint lab lab-install fuzz soak vuln bench golden
+.PHONY: help build notices deb dist demo check test lint lab lab-install fuzz soak chaos vuln bench golden

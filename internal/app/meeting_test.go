@@ -178,6 +178,7 @@ func (m *meeting) place(t *testing.T, w wish) (*caller, cause.Cause) {
 			}()
 			return c, cause.Cause{}
 		case sip.Ended:
+			c.port.Close()
 			return nil, e.Cause
 		}
 	}
