@@ -1,7 +1,9 @@
 package codec_test
 
 import (
+	"encoding/binary"
 	"math"
+	"os"
 	"strings"
 	"testing"
 
@@ -202,5 +204,40 @@ func BenchmarkEncode(b *testing.B) {
 				_, _ = s.enc.Encode(buf, in)
 			}
 		})
+	}
+}
+
+// TestStereoSenders: a phone may send two channels, whatever was agreed (RFC 7587, 7): both are heard in one. The packets
+// say 440 Hz on the left and 700 Hz on the right.
+func TestStereoSenders(t *testing.T) {
+	raw, err := os.ReadFile("testdata/stereo.packets")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rate := range []int{8000, 16000, 48000} {
+		dec, err := codec.NewOpusDecoder(rate)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var pcm []int16
+		for rest := raw; len(rest) > 2; {
+			n := int(binary.BigEndian.Uint16(rest))
+			packet := rest[2 : 2+n]
+			rest = rest[2+n:]
+			if samples, channels, ok := codec.OpusInspect(packet); samples != 960 || channels != 2 || !ok {
+				t.Fatalf("a packet of %d samples and %d channels", samples, channels)
+			}
+			buf := make([]int16, rate/50)
+			got, err := dec.Decode(buf, packet)
+			if err != nil || got != rate/50 {
+				t.Fatalf("%d samples, %v", got, err)
+			}
+			pcm = append(pcm, buf...)
+		}
+		pcm = pcm[rate/10 : rate/2]
+		left, right := audio.Goertzel(pcm, 440, rate), audio.Goertzel(pcm, 700, rate)
+		if left < -26 || right < -26 || math.Abs(left-right) > 2 {
+			t.Errorf("%d Hz: the left is heard at %.1f dBov, the right at %.1f", rate, left, right)
+		}
 	}
 }
