@@ -51,7 +51,7 @@ func Serve(t *testing.T, temper *Temper, handler func(ctx context.Context, c *we
 			if s.Open.Load() == 1 {
 				break
 			}
-			time.Sleep(5 * time.Millisecond)
+			<-time.After(5 * time.Millisecond)
 		}
 		s.Most.Store(max(s.Most.Load(), s.Open.Load()))
 		handler(r.Context(), c, r, fault, after)
