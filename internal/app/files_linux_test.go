@@ -6,12 +6,16 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"jigasi/internal/cause"
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
+	"jigasi/internal/sip"
 )
 
 // openFiles is how many files and sockets this process holds.
@@ -21,6 +25,74 @@ func openFiles() int {
 		return 0
 	}
 	return len(list)
+}
+
+// limitFiles lets this process hold so many files and sockets; "" changes nothing.
+func limitFiles(most string) {
+	n, err := strconv.ParseUint(most, 10, 64)
+	if err != nil {
+		return
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: n, Max: n}); err != nil {
+		panic(err)
+	}
+}
+
+// T56: a gateway runs out of files. What cannot be served is refused with a status, the process lives, and
+// when calls have ended new ones are taken.
+func TestT56_FilesRunOut(t *testing.T) {
+	t.Parallel()
+	p := spawn(t, time.Second, fewFiles+"=48")
+	p.Join("alpha", 620)
+	var up []*sip.Dialog
+	refused := map[int]int{}
+	for range 12 {
+		d := p.dial(t, "alpha")
+		answered, why := outcome(d)
+		if answered {
+			up = append(up, d)
+			continue
+		}
+		refused[why.Status]++
+		if why.Status != 503 && why.Status != 500 && why.Status != 480 {
+			t.Errorf("refused with %d: %v", why.Status, why)
+		}
+	}
+	t.Logf("%d calls are up, refused: %v", len(up), refused)
+	if len(up) == 0 || len(refused) == 0 {
+		t.Error("the files are too few for one call, or enough for all")
+	}
+	for _, d := range up {
+		d.Hangup(cause.Cause{Code: cause.Normal})
+	}
+	eventually(t, patience, "a call is taken again", func() bool {
+		d := p.dial(t, "alpha")
+		answered, _ := outcome(d)
+		if answered {
+			d.Hangup(cause.Cause{Code: cause.Normal})
+		}
+		return answered
+	})
+}
+
+// outcome waits until a call is answered, or has ended.
+func outcome(d *sip.Dialog) (answered bool, why cause.Cause) {
+	for e := range d.Events() {
+		switch {
+		case e.Kind == sip.Answered:
+			go func() {
+				for e := range d.Events() {
+					if e.Reply != nil {
+						e.Reply(200, []byte(silentOffer))
+					}
+				}
+			}()
+			return true, cause.Cause{}
+		case e.Kind == sip.Ended:
+			return false, e.Cause
+		}
+	}
+	return false, cause.Cause{}
 }
 
 // bound are the addresses of this process's sockets that anybody can reach: listening TCP and all UDP.

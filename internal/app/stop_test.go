@@ -29,8 +29,12 @@ import (
 // asGateway makes the test's own program the gateway: the process that signals are sent to.
 const asGateway = "JIGASI_TEST_GATEWAY"
 
+// fewFiles is how many files and sockets that process may hold.
+const fewFiles = "JIGASI_TEST_FILES"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asGateway) != "" {
+		limitFiles(os.Getenv(fewFiles))
 		os.Exit(app.RunWith(os.Args[1:], app.Options{Version: "test", Loopback: true}, os.Stderr, func(string) string { return "" }))
 	}
 	// These tests wait for people and servers more than they compute: more of them at once than there are processors.
@@ -64,7 +68,7 @@ func freePort(t *testing.T) int {
 }
 
 // spawn starts a gateway whose running calls may go on for drain after a signal.
-func spawn(t *testing.T, drain time.Duration) *process {
+func spawn(t *testing.T, drain time.Duration, env ...string) *process {
 	t.Helper()
 	m, err := lab.Start(lab.Options{})
 	if err != nil {
@@ -88,7 +92,7 @@ func spawn(t *testing.T, drain time.Duration) *process {
 		t.Fatal(err)
 	}
 	p.cmd = exec.Command(self, "--config="+file)
-	p.cmd.Env = append(os.Environ(), asGateway+"=1")
+	p.cmd.Env = append(append(os.Environ(), asGateway+"=1"), env...)
 	p.cmd.Stderr = &p.out
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
