@@ -55,7 +55,7 @@ func lone(t *testing.T, codecName string, pt int, srtp bool) (p *Port, c *config
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { pair.close(); _ = phone.Close() })
-	p = &Port{pair: pair, ssrc: 1, name: "x"}
+	p = &Port{pair: pair, ssrc: 1, name: "x", started: time.Now()}
 	r := sdp.Result{
 		Remote: netip.MustParseAddrPort(phone.LocalAddr().String()), RecvPT: pt, DTMF: -1, CN: -1, Ptime: 20, Send: true, Recv: true,
 		Codec: sdp.Codecs(codecName)[0],

@@ -88,7 +88,7 @@ type Port struct {
 	started time.Time
 
 	first    atomic.Bool
-	lastSeen atomic.Int64 // RTP, in ns
+	lastSeen atomic.Int64 // RTP, as elapsed gives it; 0: never
 	lastRTCP atomic.Int64
 	counters counters
 }
@@ -318,7 +318,7 @@ func (p *Port) takeRTCP(b []byte, from netip.AddrPort) {
 		p.counters.bad.Add(1)
 		return
 	}
-	p.lastRTCP.Store(time.Now().UnixNano())
+	p.lastRTCP.Store(p.elapsed(time.Now()))
 	if p.in.report.NTPMiddle != 0 {
 		p.recv.SenderReport(p.in.report.NTPMiddle, time.Now())
 	}

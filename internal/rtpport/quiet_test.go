@@ -37,7 +37,7 @@ func TestT46_SilenceIsTold(t *testing.T) {
 			start := time.Unix(1000, 0)
 			now := start
 			first, quiet, ended := never, never, never
-			p := &Port{opt: tt.opt.withDefaults()}
+			p := &Port{opt: tt.opt.withDefaults(), started: start}
 			set := func(d *time.Duration) {
 				if *d != never {
 					t.Error("told twice")
@@ -56,10 +56,10 @@ func TestT46_SilenceIsTold(t *testing.T) {
 			for ; now.Before(start.Add(time.Hour)); now = now.Add(media.Tick) {
 				at := now.Sub(start)
 				if tt.last > 0 && at >= second && at <= tt.last {
-					p.lastSeen.Store(now.UnixNano())
+					p.lastSeen.Store(p.elapsed(now))
 				}
 				if tt.rtcp > 0 && at >= second && at <= tt.rtcp {
-					p.lastRTCP.Store(now.UnixNano())
+					p.lastRTCP.Store(p.elapsed(now))
 				}
 				if tt.hold > 0 && at == tt.hold {
 					c = &config{Result: sdp.Result{Recv: true, Held: true}, began: now}

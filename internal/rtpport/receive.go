@@ -121,7 +121,7 @@ func (p *Port) accept(h *rtpx.Header, from netip.AddrPort, now time.Time) bool {
 	p.recv.Packet(h.Seq, h.Timestamp, now)
 	p.mu.Unlock()
 	p.counters.received.Add(1)
-	p.lastSeen.Store(now.UnixNano())
+	p.lastSeen.Store(p.elapsed(now))
 	if p.first.CompareAndSwap(false, true) && p.opt.OnFirst != nil {
 		p.opt.OnFirst()
 	}

@@ -63,13 +63,17 @@ func (p *Port) tick() {
 	}
 }
 
+// elapsed is now as what has passed since the port was opened, in ns, and never 0. The clock on the wall may
+// be set meanwhile: no call may end of that (T55).
+func (p *Port) elapsed(now time.Time) int64 { return max(1, int64(now.Sub(p.started))) }
+
 // watch tells when the phone is silent for too long (T46). On hold, and before the answer, it may be.
 func (p *Port) watch(now time.Time, c *config) {
 	if c == nil || !c.Recv || c.Held || c.Early {
 		return
 	}
 	seen := p.lastSeen.Load()
-	since := func(last int64) time.Duration { return now.Sub(time.Unix(0, max(last, c.began.UnixNano()))) }
+	since := func(last int64) time.Duration { return time.Duration(p.elapsed(now) - max(last, p.elapsed(c.began))) }
 	if !p.quiet && p.opt.OnQuiet != nil {
 		switch {
 		case seen == 0 && since(0) > p.opt.FirstPacket, seen != 0 && p.opt.Silence > 0 && since(seen) > p.opt.Silence:
