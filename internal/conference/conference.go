@@ -175,7 +175,8 @@ type Session struct {
 	moderation   moderation
 	recording    meetxml.Recording
 	transcribing bool
-	offers       int // so far: only the first one may start muted
+	orphaned     bool // the session's focus has left
+	offers       int  // so far: only the first one may start muted
 
 	expectedAt time.Time // a session-initiate, since when
 	why        cause.Cause

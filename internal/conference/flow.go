@@ -39,6 +39,7 @@ const (
 	maxRejoins   = 3
 	maxTries     = 3 // of a join that is refused, beside the first
 	focusReturn  = 2 * time.Second
+	focusSearch  = 10 * time.Second // the same, while the old session goes on
 	bridgeReturn = 65 * time.Second // without a bridge; Jicofo uses one that failed again after a minute, but only for who comes then
 	leaveLimit   = 2 * time.Second
 	restartApart = 5 * time.Second // Jicofo's limits on restart requests
@@ -198,6 +199,20 @@ func (s *Session) deadline() {
 			s.comeAgain("there was no bridge for a minute") // nothing is suspended: there was no session
 		}
 	case talking:
+		s.orphan()
+	}
+}
+
+// orphan asks for a focus while there is none, and leaves a session that the new one does not replace.
+func (s *Session) orphan() {
+	switch {
+	case !s.orphaned:
+	case !s.focus.present:
+		s.askAgain()
+		s.wait(focusSearch)
+	default:
+		s.suspend(cause.Cause{Code: cause.FocusLeft, Text: "the focus left the meeting"})
+		s.rejoin("the focus came back and sends no session")
 	}
 }
 

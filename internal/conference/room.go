@@ -151,10 +151,7 @@ func (s *Session) removed(o meetxml.Occupant) {
 func (s *Session) focusIn(o meetxml.Occupant) {
 	if o.Gone {
 		if s.focus.present && s.joined {
-			s.log.Warn("the focus left the room")
-			s.focus.present = false
-			s.suspend(cause.Cause{Code: cause.FocusLeft, Text: "the focus left the meeting"})
-			s.expect()
+			s.focusGone()
 		}
 		return
 	}
@@ -164,12 +161,30 @@ func (s *Session) focusIn(o meetxml.Occupant) {
 	}
 	was := s.focus.present
 	s.focus.present, s.focus.noBridge = true, o.NoBridge
-	if !was && s.state == invited {
+	switch {
+	case was:
+	case s.state == invited:
 		s.expect() // anew: it has only now a chance to invite us
+	case s.orphaned:
+		s.wait(newSession) // it knows nothing of the old one
 	}
 	if s.joined {
 		s.settle()
 	}
+}
+
+// focusGone keeps a session whose focus has left: the bridge goes on without one, and the phone hears and is
+// heard. The next focus sends a new session.
+func (s *Session) focusGone() {
+	s.log.Warn("the focus left the room")
+	s.focus.present = false
+	if s.state == talking {
+		s.orphaned = true
+		s.wait(focusReturn)
+		return
+	}
+	s.suspend(cause.Cause{Code: cause.FocusLeft, Text: "the focus left the meeting"})
+	s.expect()
 }
 
 // left is a member who is gone: there is no source-remove (real.md 16).
@@ -261,7 +276,7 @@ func (s *Session) suspend(why cause.Cause) {
 }
 
 func (s *Session) forgetSession() {
-	s.offer, s.accepted, s.waiting = nil, false, ""
+	s.offer, s.accepted, s.orphaned, s.waiting = nil, false, false, ""
 	clear(s.sources)
 }
 

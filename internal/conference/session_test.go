@@ -105,20 +105,18 @@ func TestOnlyTheFocusIsHeard(t *testing.T) {
 		s.quiet(time.Second)
 		// The focus is thrown out, and another sits down in its place.
 		s.gone("focus")
-		s.event(Suspended)
 		s.say("<presence xmlns='jabber:client' from='" + room + "/focus'><x xmlns='http://jabber.org/protocol/muc#user'><item role='participant' jid='mallory@meet.localhost/z'/></x></presence>")
-		s.say(ask("session-initiate", "1", offer(annas)))
-		for e := s.hear(); kind(e) != "error"; e = s.hear() {
-			if kind(e) != "conference" {
-				t.Errorf("says %v", e)
+		for _, action := range []string{"session-initiate", "session-terminate", "source-add", "transport-replace"} {
+			s.say(ask(action, "1", offer(annas)))
+			for e := s.hear(); kind(e) != "error"; e = s.hear() {
+				if kind(e) != "conference" {
+					t.Errorf("says %v", e)
+				}
 			}
 		}
-		for e := s.hear(); kind(e) != "leave"; e = s.hear() { // it is not the focus, which is waited for, but not for ever
-			if kind(e) != "conference" {
-				t.Errorf("says %v", e)
-			}
+		for range 5 { // the focus is looked for, and the session goes on
+			s.hears("conference")
 		}
-		s.over(cause.FocusLeft)
 	})
 }
 
@@ -247,29 +245,68 @@ func TestAcceptRefused(t *testing.T) {
 	}
 }
 
-// TestFocusLeavesAndReturns: it is asked for at once and again, and waited for 30 s.
+// TestFocusLeavesAndReturns: the session goes on without it for as long as the bridge does; it is asked for, and its
+// new session takes the place of the old one.
 func TestFocusLeavesAndReturns(t *testing.T) {
 	play(t, nil, func(s *stage) {
 		s.joins(anna)
-		for i := range 5 {
+		for i, away := range []time.Duration{time.Second, 10 * time.Second, time.Minute, time.Hour} {
 			s.talk(string(rune('A'+i)), annas)
 			s.gone("focus")
-			s.event(Suspended)
-			s.hears("conference")
-			time.Sleep(10 * time.Second)
+			for end := time.Now().Add(away); time.Now().Before(end); {
+				select {
+				case e := <-s.sent:
+					if kind(e) != "conference" {
+						t.Fatalf("says %v", e)
+					}
+				case e := <-s.s.Events():
+					t.Fatalf("tells %+v", e)
+				case <-time.After(time.Until(end)):
+				}
+			}
 			s.focusHere()
 			for synctest.Wait(); len(s.sent) > 0; {
 				s.hears("conference")
 			}
 			s.quiet(10 * time.Second) // it gets its time
 		}
-		s.talk("Z", annas)
+	})
+}
+
+// TestFocusReturnsAndForgets: it sends no session, so the seat is taken anew.
+func TestFocusReturnsAndForgets(t *testing.T) {
+	play(t, nil, func(s *stage) {
+		s.joins(anna)
+		s.talk("1", annas)
 		s.gone("focus")
+		s.focusHere()
+		s.quiet(19 * time.Second)
 		s.event(Suspended)
+		s.hears("leave")
+		s.event(Suspended)
+		s.joins(anna)
+		s.talk("2", annas)
+		s.quiet(time.Hour)
+	})
+}
+
+// TestFocusLeavesAndTheBridgeToo: without sound the focus is waited for 30 s.
+func TestFocusLeavesAndTheBridgeToo(t *testing.T) {
+	play(t, nil, func(s *stage) {
+		s.joins(anna)
+		s.talk("1", annas)
+		s.gone("focus")
+		s.answers(refusing("session-terminate", &xmpp.Error{Condition: "item-not-found"}))
+		s.s.Restart("connectivity-error")
 		began := time.Now()
-		for range 10 {
-			s.hears("conference")
+		s.event(Suspended)
+		s.event(Suspended)
+		s.next()
+		for e := s.hear(); kind(e) != "join"; e = s.hear() { //nolint:revive // requests before it
 		}
+		s.here(anna)
+		s.self()
+		s.event(Joined)
 		if s.over(cause.FocusLeft); time.Since(began) < 29*time.Second || time.Since(began) > 33*time.Second {
 			t.Errorf("gives up after %v", time.Since(began))
 		}
