@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"net/url"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"jigasi/internal/cause"
 	"jigasi/internal/stanza"
@@ -100,7 +102,7 @@ func (r Rules) Resolve(t Target, room, domain string) (Target, error) {
 		}
 	}
 	t.Room = stanza.ParseJID(room).Bare()
-	if t.Room.Local == "" || t.Room.Domain == "" || strings.ContainsAny(room, " \t\r\n\"&'<>\x00") {
+	if !nameable(t.Room.Local) || !nameable(t.Room.Domain) || strings.ContainsAny(room, " \t\r\n\"&'<>\x00") {
 		return Target{}, cause.Cause{Code: cause.NoRoom, Text: "the room name has no usable address: " +
 			"give room@conference.DOMAIN, or set the conference domain (MUC_SERVICE_ADDRESS)"}
 	}
@@ -111,6 +113,14 @@ func (r Rules) Resolve(t Target, room, domain string) (Target, error) {
 	}
 	t.BOSH = r.bosh(t, domain)
 	return t, nil
+}
+
+// nameable reports whether part of a room's address is one that a server takes (RFC 7622, 3.3): what it would
+// refuse, or read in another way than we do, is refused by us.
+func nameable(s string) bool {
+	return s != "" && len(s) <= 255 && utf8.ValidString(s) && !strings.ContainsFunc(s, func(c rune) bool {
+		return unicode.IsControl(c) || unicode.IsSpace(c) || unicode.Is(unicode.Cf, c) || strings.ContainsRune(`"&'/:<>@`, c)
+	})
 }
 
 func (r Rules) prefixes() []string {
