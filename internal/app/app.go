@@ -61,6 +61,7 @@ type App struct {
 	exchange  *exchange.Exchange
 	breweries control.Breweries
 	admin     *admin.Server
+	feed      *feed // nil: no bridge sends us meetings
 
 	totals   totals
 	draining atomic.Bool
@@ -100,6 +101,9 @@ func New(cfg *config.Config, o Options) (*App, error) {
 			return nil, err
 		}
 		a.ua = sip.New(so)
+	}
+	if a.feed, err = a.newFeed(); err != nil {
+		return nil, err
 	}
 	if cfg.Admin.Port != 0 {
 		if a.admin, err = admin.New(a.adminOptions()); err != nil {
@@ -158,8 +162,14 @@ func (a *App) Start() error {
 		}
 		a.log.Info("serving HTTP", "addr", a.admin.Addr().String())
 	}
+	if err := a.feed.start(a); err != nil {
+		a.closeAdmin(context.Background())
+		a.closeMedia()
+		return err
+	}
 	if a.ua != nil {
 		if err := a.ua.Start(); err != nil {
+			a.feed.close(context.Background(), a)
 			a.closeAdmin(context.Background())
 			a.closeMedia()
 			return err
@@ -211,11 +221,13 @@ func (a *App) Registrations() []sip.Registration {
 // Breweries tells how each brewery stands.
 func (a *App) Breweries() map[string]control.Status { return a.breweries.Status() }
 
-// Drain takes no new calls and waits until those that run have ended, or ctx is done.
+// Drain takes no new calls and waits until those that run have ended, and meetings that are transcribed, or ctx is done.
 func (a *App) Drain(ctx context.Context) error {
 	a.draining.Store(true)
 	a.log.Info("draining: no new calls", "calls", a.exchange.Stats().Calls)
-	return a.exchange.Drain(ctx)
+	fed := make(chan error, 1)
+	go func() { fed <- a.feed.drain(ctx) }()
+	return errors.Join(a.exchange.Drain(ctx), <-fed)
 }
 
 // Close hangs up what runs and closes all, within ctx.
@@ -226,10 +238,13 @@ func (a *App) Close(ctx context.Context) error {
 		if p := a.prober.Load(); p != nil {
 			p.Close()
 		}
+		var said sync.WaitGroup
+		said.Go(func() { a.feed.close(ctx, a) })
 		errs = append(errs, a.exchange.Close(ctx), a.breweries.Close(ctx))
 		if a.ua != nil {
 			errs = append(errs, a.ua.Close(ctx))
 		}
+		said.Wait()
 		a.closeAdmin(ctx)
 		a.closeMedia()
 		a.log.Info("gateway stopped")

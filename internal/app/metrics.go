@@ -1,6 +1,8 @@
 package app
 
 import (
+	"slices"
+
 	"jigasi/internal/admin"
 	"jigasi/internal/cause"
 	"jigasi/internal/control"
@@ -18,7 +20,7 @@ func label(name, value string) admin.Label { return admin.Label{Name: name, Valu
 
 // metrics are our own, beside those that Jigasi has (docs/limits.md says what is dropped and counted).
 func (a *App) metrics() []admin.Sample {
-	return append(append(a.callMetrics(), a.sipMetrics()...), a.breweryMetrics()...)
+	return slices.Concat(a.callMetrics(), a.sipMetrics(), a.breweryMetrics(), a.feedMetrics())
 }
 
 func (a *App) callMetrics() []admin.Sample {

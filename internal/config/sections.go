@@ -18,7 +18,7 @@ type Config struct {
 	Sounds        Sounds        `yaml:"sounds" doc:"What a phone is told by a voice."`
 	Breweries     []Brewery     `yaml:"breweries" doc:"Rooms in which the focus finds us for dial-out, each with a login."`
 	DialOut       DialOut       `yaml:"dial_out" doc:"Who may have us call a phone."`
-	Transcription Transcription `yaml:"transcription" doc:"Speech to text. So far used by jigasi transcribe."`
+	Transcription Transcription `yaml:"transcription" doc:"Speech to text: of files (jigasi transcribe), and of meetings that the bridge sends."`
 	Admin         Admin         `yaml:"admin" doc:"HTTP: health, statistics, metrics, shutdown."`
 	Health        Health        `yaml:"health" doc:"A test call from time to time."`
 	Limits        Limits        `yaml:"limits" doc:"How much, and how long."`

@@ -19,6 +19,8 @@ type Transcription struct {
 	Directory string   `yaml:"directory" doc:"Where transcripts are kept, each in a directory of its own."`
 	Save      []string `yaml:"save" doc:"Forms that are written at the end beside the journal: txt, json, vtt, srt."`
 
+	Export Export `yaml:"export" doc:"The service that the bridge itself sends meetings to: docs/transcription.md."`
+
 	Vosk        Vosk        `yaml:"vosk" doc:"Vosk server."`
 	Whisper     Whisper     `yaml:"whisper" doc:"Whisper of skynet."`
 	Google      GoogleCloud `yaml:"google" doc:"Google Cloud Speech."`
@@ -120,7 +122,7 @@ type OpenAIChat struct {
 func defaultTranscription() Transcription {
 	return Transcription{
 		Service: "vosk", Language: "en-US", Directory: "/var/lib/jigasi/transcripts", Save: []string{"txt"},
-		Vosk:     Vosk{URL: "ws://localhost:2700"},
+		Export: defaultExport(), Vosk: Vosk{URL: "ws://localhost:2700"},
 		Whisper:  Whisper{URL: "ws://localhost:8000/ws", Audience: "jitsi"},
 		Google:   GoogleCloud{Model: "latest_long", Punctuation: true},
 		OpenAI:   OpenAI{URL: "https://api.openai.com/v1", Model: "gpt-4o-mini-transcribe"},
@@ -142,11 +144,12 @@ var (
 
 func (t *Transcription) secrets() []xlog.Secret {
 	tr := &t.Translation
-	return []xlog.Secret{t.Whisper.Key, t.OpenAI.Key, t.Deepgram.Key, tr.Google.Key, tr.Libre.Key, tr.DeepL.Key, tr.Bing.Key, tr.OpenAI.Key}
+	return []xlog.Secret{t.Export.Token, t.Whisper.Key, t.OpenAI.Key, t.Deepgram.Key, tr.Google.Key, tr.Libre.Key, tr.DeepL.Key, tr.Bing.Key, tr.OpenAI.Key}
 }
 
 func (l *loader) checkTranscription(t *Transcription) {
 	const key = "transcription."
+	l.checkExport(&t.Export, t.Translation.Service)
 	l.oneOf(key+"service", t.Service, speechServices...)
 	l.oneOf(key+"translation.service", t.Translation.Service, translateServices...)
 	for _, f := range t.Save {

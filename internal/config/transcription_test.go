@@ -75,6 +75,11 @@ func TestTranscriptionMistakes(t *testing.T) {
 		{"transcription: {service: oracle}\n", "transcription.oracle: needs url and compartment"},
 		{"transcription: {service: deepgram}\n", "transcription.deepgram.key: is missing"},
 		{"transcription: {openai: {url: 'ws://x'}}\n", "transcription.openai.url: begins with https:// or http://"},
+		{"transcription: {export: {host: 0.0.0.0, port: 9090}}\n", "transcription.export.token: is needed"},
+		{"transcription: {export: {port: 99999}}\n", "transcription.export.port:"},
+		{"transcription: {export: {speakers: 0}}\n", "transcription.export.speakers:"},
+		{"transcription: {export: {cert_file: /nowhere}}\n", "transcription.export.cert_file: goes together"},
+		{"transcription: {export: {listen: x}}\n", "transcription.export.listen: unknown key"},
 		{"transcription: {language: ''}\n", "transcription.language: is empty"},
 	} {
 		if _, found, err := loadYAML(t, c.text); !errors.Is(err, ErrInvalid) || !strings.Contains(found, c.want) {

@@ -37,6 +37,7 @@ type Bridge struct {
 
 	mu          sync.Mutex
 	conferences map[string]map[string]*Endpoint
+	exports     map[string]*Export
 	dead        bool
 	admit       func(netip.AddrPort) bool
 
@@ -294,7 +295,11 @@ func (e *Endpoint) rtp(b []byte) {
 			others = append(others, o)
 		}
 	}
+	export := e.b.exports[e.conference]
 	e.b.mu.Unlock()
+	if export != nil {
+		export.packet(e.id, plain)
+	}
 	for _, o := range others {
 		o.forward(plain)
 	}

@@ -1,0 +1,132 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"time"
+
+	"jigasi/internal/admin"
+	"jigasi/internal/export"
+	"jigasi/internal/words"
+	"jigasi/internal/xlog"
+)
+
+// A feed is the service that the bridge sends meetings to, with the speech service that it uses.
+type feed struct {
+	*export.Server
+	end func() // of the speech service
+}
+
+// newFeed makes the service, where it is configured.
+func (a *App) newFeed() (*feed, error) {
+	c := a.cfg.Transcription
+	e := c.Export
+	if e.Port == 0 {
+		return nil, nil //nolint:nilnil // none is configured
+	}
+	o := export.Options{
+		Host: e.Host, Port: e.Port, Token: e.Token, Language: c.Language, Gate: c.Gate, Directory: c.Directory, Save: c.Save,
+		Meetings: e.Meetings, Speakers: e.Speakers, EndLimit: lastWords, Log: a.log,
+	}
+	if e.CertFile != "" {
+		cert, err := tls.LoadX509KeyPair(e.CertFile, e.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("transcription.export: %w", err)
+		}
+		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}}
+	}
+	if len(e.Translate) > 0 && c.Translation.Service != "none" {
+		var err error
+		if o.Translator, err = words.Translator(c); err != nil {
+			return nil, err
+		}
+		o.Targets = e.Translate
+	}
+	service, end, err := words.Service(c, "")
+	if err != nil {
+		return nil, err
+	}
+	o.Service = service
+	s, err := export.New(o)
+	if err != nil {
+		end()
+		return nil, err
+	}
+	return &feed{s, end}, nil
+}
+
+// lastWords may take so long when the gateway stops, within stopLimit.
+const lastWords = 4 * time.Second
+
+func (f *feed) start(a *App) error {
+	if f == nil {
+		return nil
+	}
+	if err := f.Start(); err != nil {
+		return err
+	}
+	a.log.Info("taking meetings from the bridge", "addr", f.Addr().String(), "service", a.cfg.Transcription.Service)
+	return nil
+}
+
+// close ends the meetings that are transcribed, with their last words where ctx leaves time for them.
+func (f *feed) close(ctx context.Context, a *App) {
+	if f == nil {
+		return
+	}
+	if err := f.Close(ctx); err != nil {
+		a.log.Warn("meetings that were transcribed were cut off", xlog.Err, err)
+	}
+	f.end()
+}
+
+func (f *feed) drain(ctx context.Context) error {
+	if f == nil {
+		return nil
+	}
+	return f.Drain(ctx)
+}
+
+// feedCheck tells whether the bridge can reach us.
+func (a *App) feedCheck() (admin.Check, bool) {
+	if a.feed == nil {
+		return admin.Check{}, false
+	}
+	return admin.Check{Name: "transcription", Err: a.feed.Err}, true
+}
+
+// feedMetrics are those of the meetings that the bridge sends. None bears a word, or the name of a meeting.
+func (a *App) feedMetrics() []admin.Sample {
+	if a.feed == nil {
+		return nil
+	}
+	c := a.feed.Counts()
+	s, w := &c.Scribe, &c.Scribe.Words
+	const refused, refusedHelp = "jigasi_transcription_refused_total", "Connections of a bridge that were refused, by reason."
+	const dropped, droppedHelp = "jigasi_transcription_dropped_total", "What a bridge sent and was not heard, by reason."
+	return []admin.Sample{
+		gauge("jigasi_transcription_meetings", "Meetings that are transcribed.", float64(a.feed.Meetings())),
+		gauge("jigasi_transcription_speakers", "Speakers that are transcribed.", float64(w.Speakers.Load())),
+		gauge("jigasi_transcription_streams", "Streams to the speech service.", float64(w.Streams.Load())),
+		count("jigasi_transcription_meetings_total", "Meetings that have been transcribed.", c.Meetings.Load()),
+		count("jigasi_transcription_incomplete_total", "Transcripts that lack something.", c.Incomplete.Load()),
+		count("jigasi_transcription_finals_total", "Utterances that were understood.", w.Finals.Load()),
+		count("jigasi_transcription_sent_seconds_total", "Sound that was sent to the speech service.", w.SentMS.Load()/1000),
+		count("jigasi_transcription_lost_seconds_total", "Sound that the speech service has not heard to the end.", w.DroppedMS.Load()/1000),
+		count("jigasi_transcription_streams_lost_total", "Streams that the speech service ended before their time.", w.Lost.Load()),
+		count("jigasi_transcription_streams_refused_total", "Streams that the speech service refused.", w.Refused.Load()),
+		count("jigasi_transcription_translated_total", "Translations.", s.Translated.Load()),
+		count("jigasi_transcription_translate_errors_total", "Translations that failed.", s.TranslateErrors.Load()+s.TranslateDropped.Load()),
+		count("jigasi_transcription_publish_errors_total", "Entries that did not get to where they are read.", s.PublishErrors.Load()+s.FinalsDropped.Load()),
+		count("jigasi_transcription_reconnects_total", "Sockets of a meeting that took the place of one that was still there.", c.Replaced.Load()),
+		count(refused, refusedHelp, c.Strangers.Load(), label("reason", "token")),
+		count(refused, refusedHelp, c.Busy.Load(), label("reason", "busy")),
+		count(dropped, droppedHelp, c.Malformed.Load(), label("reason", "malformed")),
+		count(dropped, droppedHelp, c.Damaged.Load(), label("reason", "damaged")),
+		count(dropped, droppedHelp, c.Late.Load(), label("reason", "late")),
+		count(dropped, droppedHelp, c.Unheard.Load(), label("reason", "unheard")),
+		count("jigasi_transcription_concealed_total", "Packets that never came and were covered.", c.Concealed.Load()),
+		count("jigasi_transcription_panics_total", "Meetings that met a defect of ours.", c.Panics.Load()),
+	}
+}

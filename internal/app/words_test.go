@@ -1,0 +1,139 @@
+package app_test
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"jigasi/internal/app"
+	"jigasi/internal/audio"
+	"jigasi/internal/config"
+	"jigasi/internal/lab"
+	"jigasi/internal/recognize/prove"
+
+	"github.com/coder/websocket"
+)
+
+// tones is a Vosk that hears who says which tone: a word for each second of one.
+func tones(t *testing.T, list ...float64) *prove.Server {
+	return prove.Serve(t, nil, func(ctx context.Context, c *websocket.Conn, _ *http.Request, _ prove.Fault, _ int) {
+		block, blocks := make([]int16, 0, 320), map[float64]int{}
+		for {
+			kind, b, err := c.Read(ctx)
+			if err != nil {
+				return
+			}
+			said := ""
+			for ; kind == websocket.MessageBinary && len(b) > 1; b = b[2:] {
+				if block = append(block, int16(binary.LittleEndian.Uint16(b))); len(block) < 320 {
+					continue
+				}
+				for _, hz := range list {
+					if audio.Goertzel(block, hz, 16000) > -35 {
+						if blocks[hz]++; blocks[hz]%50 == 0 {
+							said = fmt.Sprintf("tone%.0f", hz)
+						}
+					}
+				}
+				block = block[:0]
+			}
+			switch {
+			case kind == websocket.MessageText && strings.Contains(string(b), "eof"):
+				_ = c.Write(ctx, websocket.MessageText, []byte(`{"text" : ""}`))
+				return
+			case kind == websocket.MessageText:
+			case said != "":
+				_ = c.Write(ctx, websocket.MessageText, fmt.Appendf(nil, `{"text" : %q}`, said))
+			default:
+				_ = c.Write(ctx, websocket.MessageText, []byte(`{"partial" : ""}`))
+			}
+		}
+	})
+}
+
+// TestMeetingIsTranscribedByTheBridgesFeed: two people and a phone say a tone each; the bridge exports the meeting, and
+// what each says comes back under its own name, and stands in the transcript; health, metrics and the end know of it.
+func TestMeetingIsTranscribedByTheBridgesFeed(t *testing.T) {
+	t.Parallel()
+	vosk := tones(t, 440, 620, 880)
+	dir, port := t.TempDir(), freePort(t)
+	const token = "a-token-of-the-bridge"
+	m := start(t, lab.Options{}, func(c *config.Config) {
+		c.Admin.Port = freePort(t)
+		c.Transcription.Vosk.URL, c.Transcription.Directory = vosk.URL, dir
+		c.Transcription.Export.Port, c.Transcription.Export.Token = port, token
+	})
+	alice, bob := m.Join("words", 440), m.Join("words", 620)
+	m.call(t, "words", 880, "PCMU")
+	x := m.Bridge.Export("words@"+m.XMPP.MUC(), fmt.Sprintf("ws://127.0.0.1:%d/transcribe/9ef4d8e6", port), http.Header{"Authorization": {"Bearer " + token}})
+	defer func() {
+		if err := x.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	heard := func(who, what string) int {
+		n := 0
+		for _, r := range x.Results() {
+			switch {
+			case r.Interim || r.Type != "transcription-result" || len(r.Transcript) == 0:
+			case r.Participant.ID == who && r.Transcript[0].Text == what:
+				n++
+			case r.Participant.ID == who:
+				t.Errorf("%s said %q", who, r.Transcript[0].Text)
+			}
+		}
+		return n
+	}
+	phone := ""
+	eventually(t, 20*time.Second, "the phone is there", func() bool {
+		for _, nick := range alice.Others() {
+			if nick != bob.Nick() && nick != "focus" {
+				phone = nick
+			}
+		}
+		return phone != ""
+	})
+	for who, what := range map[string]string{alice.Nick(): "tone440", bob.Nick(): "tone620", phone: "tone880"} {
+		eventually(t, 20*time.Second, who+" says "+what, func() bool { return heard(who, what) >= 2 })
+	}
+	if p := page(t, "http://"+m.app.AdminAddr()+"/metrics"); !strings.Contains(p, "jigasi_transcription_meetings 1") || !strings.Contains(p, "jigasi_transcription_speakers 3") {
+		t.Errorf("the metrics do not show the meeting:\n%s", p)
+	}
+	if err := x.Close(); err != nil {
+		t.Error(err)
+	}
+	eventually(t, 20*time.Second, "a transcript", func() bool {
+		files, _ := filepath.Glob(dir + "/*/*.txt")
+		if len(files) != 1 {
+			return false
+		}
+		text, err := os.ReadFile(files[0])
+		return err == nil && strings.Contains(string(text), alice.Nick()+": tone440") && strings.Contains(string(text), phone+": tone880") && strings.Contains(string(text), "End of transcript")
+	})
+}
+
+// TestFeedThatCannotBe: what the configuration check cannot see is said at the start.
+func TestFeedThatCannotBe(t *testing.T) {
+	t.Parallel()
+	bad := filepath.Join(t.TempDir(), "bad.pem")
+	if err := os.WriteFile(bad, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*config.Export){
+		"transcription.export": func(e *config.Export) { e.CertFile, e.KeyFile = bad, bad },
+		"no token":             func(e *config.Export) { e.Host = "0.0.0.0" },
+	} {
+		cfg := config.Default()
+		cfg.Transcription.Export.Port = 1
+		change(&cfg.Transcription.Export)
+		if _, err := app.New(cfg, app.Options{Version: "test"}); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
