@@ -23,7 +23,7 @@ func (a *App) newFeed() (*feed, error) {
 	c := a.cfg.Transcription
 	e := c.Export
 	if e.Port == 0 {
-		return nil, nil //nolint:nilnil // none is configured
+		return nil, nil // none is configured
 	}
 	o := export.Options{
 		Host: e.Host, Port: e.Port, Token: e.Token, Language: c.Language, Gate: c.Gate, Directory: c.Directory, Save: c.Save,
@@ -119,6 +119,7 @@ func (a *App) feedMetrics() []admin.Sample {
 		count("jigasi_transcription_translated_total", "Translations.", s.Translated.Load()),
 		count("jigasi_transcription_translate_errors_total", "Translations that failed.", s.TranslateErrors.Load()+s.TranslateDropped.Load()),
 		count("jigasi_transcription_publish_errors_total", "Entries that did not get to where they are read.", s.PublishErrors.Load()+s.FinalsDropped.Load()),
+		count("jigasi_transcription_undelivered_total", "Results that the bridge was not there for; the transcript has them.", c.Undelivered.Load()),
 		count("jigasi_transcription_reconnects_total", "Sockets of a meeting that took the place of one that was still there.", c.Replaced.Load()),
 		count(refused, refusedHelp, c.Strangers.Load(), label("reason", "token")),
 		count(refused, refusedHelp, c.Busy.Load(), label("reason", "busy")),

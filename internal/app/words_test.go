@@ -105,6 +105,9 @@ func TestMeetingIsTranscribedByTheBridgesFeed(t *testing.T) {
 	if p := page(t, "http://"+m.app.AdminAddr()+"/metrics"); !strings.Contains(p, "jigasi_transcription_meetings 1") || !strings.Contains(p, "jigasi_transcription_speakers 3") {
 		t.Errorf("the metrics do not show the meeting:\n%s", p)
 	}
+	if p := page(t, "http://"+m.app.AdminAddr()+"/readyz"); !strings.Contains(p, "transcription") {
+		t.Errorf("/readyz does not speak of it:\n%s", p)
+	}
 	if err := x.Close(); err != nil {
 		t.Error(err)
 	}

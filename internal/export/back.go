@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"jigasi/internal/transcript"
@@ -15,15 +16,19 @@ import (
 const writeLimit = 3 * time.Second
 
 // back is the publisher that gives results to the bridge, which gives them to everybody in the meeting. While the
-// bridge is away finals wait, in the queue of their outlet, and interims are not worth it.
+// bridge is away finals wait, each as long as its outlet lets it, and interims are not worth it.
 type back struct {
+	undelivered *atomic.Int64 // finals that the bridge did not come back for; the journal has them
+
 	mu      sync.Mutex
 	socket  *socket
 	ending  bool
 	changed chan struct{} // closed with the next change
 }
 
-func newBack() *back { return &back{changed: make(chan struct{})} }
+func newBack(undelivered *atomic.Int64) *back {
+	return &back{undelivered: undelivered, changed: make(chan struct{})}
+}
 
 // to says where the bridge is; nil is nowhere.
 func (b *back) to(s *socket) {
@@ -84,13 +89,17 @@ func (b *back) Publish(ctx context.Context, e transcript.Entry) error {
 			}
 			failed = s
 			continue
-		case ending, e.Interim:
-			return nil // it is in the journal
+		case e.Interim:
+			return nil
+		case ending:
+			b.undelivered.Add(1)
+			return nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return ctx.Err()
+			b.undelivered.Add(1)
+			return nil
 		}
 	}
 }

@@ -2,13 +2,16 @@ package export
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"jigasi/internal/transcript"
 	"jigasi/internal/xlog"
 
 	"github.com/coder/websocket"
@@ -144,5 +147,67 @@ func TestExportDrains(t *testing.T) {
 	}
 	if err := s.Drain(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestResultsWaitForTheBridge: what is understood while the bridge is away is sent when it is back, and what it does not
+// come back for is counted and takes nothing from the transcript.
+func TestResultsWaitForTheBridge(t *testing.T) {
+	t.Parallel()
+	s := begin(t, Options{})
+	b := connect(t, url(s, "m"), nil)
+	eventually(t, "a meeting", func() bool { return s.Meetings() == 1 })
+	s.mu.Lock()
+	m := s.meetings["m"]
+	s.mu.Unlock()
+	_ = b.c.CloseNow()
+	eventually(t, "the bridge is away", func() bool { m.back.mu.Lock(); defer m.back.mu.Unlock(); return m.back.socket == nil })
+	said := transcript.Entry{Kind: transcript.Speech, At: time.Now(), ID: "1", Person: transcript.Person{ID: "a"}, Text: "w1 w2"}
+	done := make(chan error, 1)
+	go func() { done <- m.back.Publish(t.Context(), said) }()
+	interim := said
+	interim.Interim = true
+	if err := m.back.Publish(t.Context(), interim); err != nil {
+		t.Error(err)
+	}
+	b = connect(t, url(s, "m"), nil)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	eventually(t, "the result", func() bool { return len(b.finals("a")) == 1 })
+	_ = b.c.CloseNow()
+	eventually(t, "the bridge is away", func() bool { m.back.mu.Lock(); defer m.back.mu.Unlock(); return m.back.socket == nil })
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := m.back.Publish(short, said); err != nil || s.Counts().Undelivered.Load() != 1 {
+		t.Errorf("%v, %d undelivered", err, s.Counts().Undelivered.Load())
+	}
+}
+
+// TestListenerLost: health is told when nothing can come in any more.
+func TestListenerLost(t *testing.T) {
+	t.Parallel()
+	s := begin(t, Options{})
+	if err := s.Err(); err != nil {
+		t.Error(err)
+	}
+	_ = s.ln.Close()
+	eventually(t, "an error", func() bool { return s.Err() != nil })
+}
+
+// TestExportOverTLS: with a certificate it is wss, and plain text finds nothing.
+func TestExportOverTLS(t *testing.T) {
+	t.Parallel()
+	web := httptest.NewUnstartedServer(nil)
+	web.StartTLS()
+	defer web.Close()
+	s := begin(t, Options{TLS: &tls.Config{Certificates: web.TLS.Certificates, MinVersion: tls.VersionTLS12}})
+	c, _, err := websocket.Dial(t.Context(), strings.Replace(url(s, "m"), "ws:", "wss:", 1), &websocket.DialOptions{HTTPClient: web.Client()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.CloseNow()
+	if _, _, err := websocket.Dial(t.Context(), url(s, "m"), nil); err == nil {
+		t.Error("plain text was taken")
 	}
 }

@@ -53,7 +53,7 @@ type meeting struct {
 func newMeeting(s *Server, id string) *meeting {
 	m := &meeting{
 		s: s, id: id, log: s.log.With("meeting", id), quit: make(chan struct{}), over: make(chan struct{}), done: make(chan struct{}),
-		in: make(chan event, 256), back: newBack(), tags: map[string]*speaker{}, alive: time.Now(),
+		in: make(chan event, 256), back: newBack(&s.counts.Undelivered), tags: map[string]*speaker{}, alive: time.Now(),
 	}
 	o := scribe.Options{
 		Room: id, Session: id, Start: m.alive, Service: s.opt.Service, Gate: s.opt.Gate, Translator: s.opt.Translator, Targets: s.opt.Targets,

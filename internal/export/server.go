@@ -73,7 +73,9 @@ type Counts struct {
 	Replaced   atomic.Int64 // sockets
 	Incomplete atomic.Int64 // transcripts
 	Panics     atomic.Int64
-	Scribe     scribe.Counts
+	// Undelivered are results that the bridge was not there for.
+	Undelivered atomic.Int64
+	Scribe      scribe.Counts
 }
 
 // A Server takes the sound of bridges. Its methods are safe for concurrent use.
