@@ -61,6 +61,11 @@ func TestWhoMayExport(t *testing.T) {
 		connect(t, u, http.Header{"Authorization": {"bearer " + secret.Reveal()}})
 	}
 	connect(t, url(s, "o?token="+secret.Reveal()), nil)
+	if c, _, err := websocket.Dial(t.Context(), url(s, "o?token="+secret.Reveal()), &websocket.DialOptions{Subprotocols: []string{"mine", "other"}}); err != nil || c.Subprotocol() != "mine" {
+		t.Errorf("%v", err)
+	} else {
+		_ = c.CloseNow()
+	}
 	eventually(t, "three", func() bool { return s.Meetings() == 3 })
 }
 

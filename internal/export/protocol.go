@@ -32,7 +32,7 @@ type message struct {
 	language string // tidied; start, where the bridge says it
 	opus     bool   // start
 	chunk    int64  // media
-	at       int64  // media: timestamp in 1/48000 s, with an origin of the tag's own
+	at       int64  // media: timestamp in 1/48000 s, with an origin of the tag's own; what overtook the first packet is below 0
 	payload  []byte // media: an Opus packet
 	id       int64  // ping
 }
@@ -108,7 +108,7 @@ func (m *message) media(f fields) error {
 	}
 	chunk, ok1 := in.number("chunk")
 	at, ok2 := in.number("timestamp")
-	if !ok1 || !ok2 || at < 0 || at > maxTime {
+	if !ok1 || !ok2 || at < -maxTime || at > maxTime {
 		return errNumber
 	}
 	m.chunk, m.at = chunk, at

@@ -127,7 +127,7 @@ func TestMessages(t *testing.T) {
 		`{"event":"start","start":{"tag":""}}`: errTag.Error(),
 		`{"event":"media","media":{"tag":"` + strings.Repeat("a", 257) + `"}}`:                                  errTag.Error(),
 		`{"event":"media","media":{"tag":"a","chunk":"1","payload":"AA=="}}`:                                    errNumber.Error(),
-		`{"event":"media","media":{"tag":"a","chunk":"1","timestamp":"-1","payload":"AA=="}}`:                   errNumber.Error(),
+		`{"event":"media","media":{"tag":"a","chunk":"1","timestamp":"-70368744177665","payload":"AA=="}}`:      errNumber.Error(),
 		`{"event":"media","media":{"tag":"a","chunk":"1","timestamp":"99999999999999999999","payload":"AA=="}}`: errNumber.Error(),
 		`{"event":"media","media":{"tag":"a","chunk":"1","timestamp":"1","payload":""}}`:                        errSound.Error(),
 		`{"event":"media","media":{"tag":"a","chunk":"1","timestamp":"1","payload":"secret!"}}`:                 errSound.Error(),

@@ -309,7 +309,11 @@ func (s *Server) authorized(r *http.Request) bool {
 
 // upgrade makes a socket of a request and serves it to its end.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, id string) {
-	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
+	o := &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled}
+	if offered, _, _ := strings.Cut(r.Header.Get("Sec-WebSocket-Protocol"), ","); offered != "" {
+		o.Subprotocols = []string{strings.TrimSpace(offered)} // whatever the operator has the bridge say
+	}
+	c, err := websocket.Accept(w, r, o)
 	if err != nil {
 		return // it was answered
 	}
