@@ -17,9 +17,10 @@ import (
 
 // called answers test calls by a script, and counts them.
 type called struct {
-	calls atomic.Int32
-	play  func(p *testleg.Phone)
-	err   error
+	calls    atomic.Int32
+	play     func(p *testleg.Phone)
+	err      error
+	recovers atomic.Bool // answers from now on
 }
 
 func (c *called) dial(context.Context) (leg.Phone, error) {
@@ -28,7 +29,11 @@ func (c *called) dial(context.Context) (leg.Phone, error) {
 		return nil, c.err
 	}
 	p := testleg.NewPhone(700)
-	c.play(p)
+	if c.recovers.Load() {
+		answers(p)
+	} else {
+		c.play(p)
+	}
 	return p, nil
 }
 
@@ -77,9 +82,7 @@ func TestBadCalls(t *testing.T) {
 				if err := p.Err(); tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 					t.Errorf("%v, want %q", err, tt.want)
 				}
-				if name == "it recovers" {
-					c.play = answers
-				}
+				c.recovers.Store(name == "it recovers")
 				time.Sleep(61 * time.Second) // one retry
 				if c.calls.Load() != 2 {
 					t.Errorf("%d calls within 72 s, want a retry", c.calls.Load())
