@@ -317,14 +317,7 @@ func TestReplayOfTheCapture(t *testing.T) {
 		}
 		sounds[tag] = sounds[tag][:len(sounds[tag])/320*320]
 	}
-	for left := true; left; {
-		left = false
-		for tag, k := range talkers {
-			if len(sounds[tag]) > 0 {
-				sounds[tag], left = k.next(sounds[tag]), true
-			}
-		}
-	}
+	together(talkers, sounds)
 	for tag := range talkers {
 		eventually(t, tag, func() bool { return len(b.finals(endpoint(tag))) >= 3 })
 		if got := b.finals(endpoint(tag)); !slices.Equal(got, want[tag]) {
@@ -336,5 +329,17 @@ func TestReplayOfTheCapture(t *testing.T) {
 	eventually(t, "the end", func() bool { return s.Meetings() == 0 })
 	if c := s.Counts(); c.Malformed.Load()+c.Damaged.Load()+c.Late.Load()+c.Concealed.Load()+c.Incomplete.Load() != 0 {
 		t.Errorf("%d %d %d %d %d", c.Malformed.Load(), c.Damaged.Load(), c.Late.Load(), c.Concealed.Load(), c.Incomplete.Load())
+	}
+}
+
+// together lets talkers say the rest of what they say, at the same time.
+func together(talkers map[string]*talker, sounds map[string][]int16) {
+	for left := true; left; {
+		left = false
+		for tag, k := range talkers {
+			if len(sounds[tag]) > 0 {
+				sounds[tag], left = k.next(sounds[tag]), true
+			}
+		}
 	}
 }
