@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +30,19 @@ type meeting struct {
 	clock *media.Clock
 	pool  *rtpport.Pool
 	ua    *sip.UA
+}
+
+// ranges counts the port ranges that tests of this process have had.
+var ranges atomic.Int32
+
+// portRange is the lowest of 200 ports that no other test has now, and that the system gives nobody by itself; 200 more
+// are 20000 above.
+func portRange() int {
+	n := ranges.Add(1)
+	if n == 1 { // two processes begin in different places
+		n += ranges.Add(rand.Int32N(40))
+	}
+	return 24000 + 200*int(n%40)
 }
 
 func logger(t *testing.T) *slog.Logger {
@@ -57,7 +71,7 @@ func startWith(t *testing.T, o lab.Options, log *slog.Logger, change func(*confi
 	cfg.SIP.Listen = []string{"udp:127.0.0.1:0"}
 	cfg.Admin.Port = 0
 	cfg.Limits.Overload = 0 // the machine that tests may be busy
-	low := 24000 + 200*rand.IntN(100)
+	low := portRange()
 	cfg.Media.MinPort, cfg.Media.MaxPort = low, low+199
 	if change != nil {
 		change(cfg)
