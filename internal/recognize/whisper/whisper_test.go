@@ -133,7 +133,7 @@ func verify(t *testing.T, auth string, public *rsa.PublicKey) {
 // TestT34_Whisper: the socket is refused and lost at random; no final is lost or doubled.
 func TestT34_Whisper(t *testing.T) {
 	t.Parallel()
-	n := min(prove.Drops(4), 100) // it cannot be hurried
+	n := min(prove.Drops(2), 100) // it cannot be hurried
 	temper := prove.Moody(n, prove.Refuse, prove.Drop, prove.Garbage, prove.Late)
 	s := start(t, temper, nil)
 	service, err := New(Options{URL: s.URL + "/streaming-whisper/ws/"})
