@@ -10,7 +10,7 @@ import (
 // layers is the map of the house: a package may import packages of strictly
 // lower layers, and nothing else of ours. A package that is not here fails.
 var layers = map[string]int{
-	"audio": 0, "cause": 0, "xlog": 0, "stanza": 0, "locate": 0, "digest": 0, "media": 0, "twin": 0, "news": 0, "qos": 0, "dialplan": 1, "config": 1,
+	"asap": 0, "audio": 0, "cause": 0, "xlog": 0, "stanza": 0, "locate": 0, "digest": 0, "media": 0, "twin": 0, "news": 0, "qos": 0, "dialplan": 1, "config": 1,
 	"sdp": 1, "rtpx": 1, "siptx": 1, "jingle": 1, "meetxml": 1, "rayo": 1, "sipinfo": 1,
 	"codec": 2, "jitter": 2, "xmpp": 2, "sip": 2, "bridge": 2,
 	"leg": 3, "rtpport": 3, "conference": 3, "room": 3, "prompt": 3,

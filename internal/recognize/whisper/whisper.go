@@ -9,7 +9,6 @@ package whisper
 import (
 	"cmp"
 	"context"
-	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -19,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"jigasi/internal/asap"
 	"jigasi/internal/recognize"
 	"jigasi/internal/recognize/socket"
 	"jigasi/internal/xlog"
@@ -34,8 +34,8 @@ type Options struct {
 
 // A Service is a skynet server.
 type Service struct {
-	o   Options
-	key *rsa.PrivateKey
+	o      Options
+	signer *asap.Signer // nil is no login
 
 	mu    sync.Mutex
 	rooms map[string]*room // by session
@@ -49,8 +49,10 @@ func New(o Options) (*Service, error) {
 		return s, nil
 	}
 	var err error
-	s.key, err = readKey(o.Key.Reveal())
-	return s, err
+	if s.signer, err = asap.New(o.Key.Reveal(), o.KeyName, "jigasi", o.Audience); err != nil {
+		return s, fmt.Errorf("the private key of the Whisper service %w", err)
+	}
+	return s, nil
 }
 
 // Needs are those of skynet: at least a second of sound at once, in real time.
@@ -115,10 +117,10 @@ func (s *Service) address(session string) string {
 
 // login is the header of a connection, with a fresh token.
 func (s *Service) login() (http.Header, error) {
-	if s.key == nil {
+	if s.signer == nil {
 		return nil, nil
 	}
-	t, err := token(s.key, s.o.KeyName, s.o.Audience, time.Now())
+	t, err := s.signer.Token(time.Now())
 	if err != nil {
 		return nil, err
 	}
