@@ -45,11 +45,14 @@ func (m *meeting) ask(t *testing.T, path, token string) (status int, body string
 // it waits for; a call that runs goes on meanwhile.
 func TestT36_HealthFollowsDependencies(t *testing.T) {
 	t.Parallel()
-	r := newRegistrar(t)
+	r, quiet := newRegistrar(t), newQuietRegistrar(t)
 	port := freePort(t)
 	m := start(t, lab.Options{}, func(cfg *config.Config) {
 		withBrewery(cfg)
 		withRegistrar(r)(cfg)
+		cfg.SIP.Accounts = append(cfg.SIP.Accounts, config.SIPAccount{
+			ID: "itsp", URI: "room@itsp.test", Password: "sip-password", Registrar: quiet.addr, Transport: "udp", Register: true, Expires: 10 * time.Minute,
+		})
 		cfg.Admin.Port = port
 	})
 	health := func(want int) func() bool {
@@ -68,6 +71,7 @@ func TestT36_HealthFollowsDependencies(t *testing.T) {
 		recovered  func() bool // what health waits for: a registrar is asked again after 5 s at the earliest (T43)
 	}{
 		{"registrar", 503, r.stop, r.start, func() bool { return r.proofs.Load() > 1 }},
+		{"registrar over UDP, which says nothing", 503, func() { quiet.silent.Store(true) }, func() { quiet.silent.Store(false) }, func() bool { return true }},
 		{"XMPP server of the brewery", 500, m.XMPP.Stop, func() {
 			if err := m.XMPP.Resume(); err != nil {
 				t.Fatal(err)

@@ -58,6 +58,7 @@ func (a *App) checks() []admin.Check {
 	var out []admin.Check
 	if a.ua != nil {
 		out = append(out, admin.Check{Name: "sip", Gateway: true, Err: func() error {
+			a.ua.Probe(context.Background()) // its time is bounded
 			for _, r := range a.ua.Registrations() {
 				if !r.Registered {
 					return fmt.Errorf("SIP account %s: %w: %s", r.Account, errNotRegistered, r.Status)

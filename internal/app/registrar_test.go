@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"net"
 	"net/textproto"
@@ -67,37 +68,73 @@ func (r *registrar) stop() {
 }
 
 func (r *registrar) serve(c net.Conn) {
-	in := textproto.NewReader(bufio.NewReader(c))
+	in := bufio.NewReader(c)
 	for {
-		first, err := in.ReadLine()
+		answer, err := r.answer(in)
 		if err != nil {
 			return
 		}
-		if first == "" { // a keep-alive
-			continue
-		}
-		h, err := in.ReadMIMEHeader()
-		if err != nil {
-			return
-		}
-		if strings.HasPrefix(first, "ACK") {
-			continue
-		}
-		status := "200 OK"
-		extra := "Contact: " + h.Get("Contact") + "\r\nExpires: 600\r\n"
-		switch {
-		case strings.HasPrefix(first, "INVITE"):
-			status, extra = "486 Busy Here", ""
-		case h.Get("Authorization") != "":
-			r.proofs.Add(1)
-		case strings.HasPrefix(first, "REGISTER"):
-			status, extra = "401 Unauthorized", "WWW-Authenticate: Digest realm=\"pbx\", nonce=\"n\", algorithm=MD5\r\n"
-		}
-		to := h.Get("To")
-		if !strings.Contains(to, "tag=") {
-			to += ";tag=r"
-		}
-		fmt.Fprintf(c, "SIP/2.0 %s\r\nVia: %s\r\nFrom: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %s\r\n%sContent-Length: 0\r\n\r\n",
-			status, h.Get("Via"), h.Get("From"), to, h.Get("Call-Id"), h.Get("Cseq"), extra)
+		fmt.Fprint(c, answer)
 	}
+}
+
+// answer reads one message and gives what is answered; "" is nothing.
+func (r *registrar) answer(from *bufio.Reader) (string, error) {
+	in := textproto.NewReader(from)
+	first, err := in.ReadLine()
+	if err != nil || first == "" { // a keep-alive
+		return "", err
+	}
+	h, err := in.ReadMIMEHeader()
+	if err != nil || strings.HasPrefix(first, "ACK") {
+		return "", err
+	}
+	status := "200 OK"
+	extra := "Contact: " + h.Get("Contact") + "\r\nExpires: 600\r\n"
+	switch {
+	case strings.HasPrefix(first, "INVITE"):
+		status, extra = "486 Busy Here", ""
+	case !strings.HasPrefix(first, "REGISTER"):
+		extra = ""
+	case h.Get("Authorization") != "":
+		r.proofs.Add(1)
+	case strings.HasPrefix(first, "REGISTER"):
+		status, extra = "401 Unauthorized", "WWW-Authenticate: Digest realm=\"pbx\", nonce=\"n\", algorithm=MD5\r\n"
+	}
+	to := h.Get("To")
+	if !strings.Contains(to, "tag=") {
+		to += ";tag=r"
+	}
+	return fmt.Sprintf("SIP/2.0 %s\r\nVia: %s\r\nFrom: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %s\r\n%sContent-Length: 0\r\n\r\n",
+		status, h.Get("Via"), h.Get("From"), to, h.Get("Call-Id"), h.Get("Cseq"), extra), nil
+}
+
+// quietRegistrar is one over UDP, which can fall silent.
+type quietRegistrar struct {
+	registrar
+	silent atomic.Bool
+}
+
+func newQuietRegistrar(t *testing.T) *quietRegistrar {
+	t.Helper()
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &quietRegistrar{registrar: registrar{t: t, addr: c.LocalAddr().String()}}
+	r.done.Go(func() {
+		b := make([]byte, 65536)
+		for {
+			n, from, err := c.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			answer, err := r.answer(bufio.NewReader(bytes.NewReader(b[:n])))
+			if err == nil && answer != "" && !r.silent.Load() {
+				_, _ = c.WriteTo([]byte(answer), from)
+			}
+		}
+	})
+	t.Cleanup(func() { _ = c.Close(); r.done.Wait() })
+	return r
 }

@@ -2,6 +2,7 @@ package sip
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"jigasi/internal/digest"
 	"jigasi/internal/siptx"
@@ -52,6 +53,7 @@ type account struct {
 	callID string
 	quit   chan struct{}
 	over   chan struct{}
+	again  chan struct{} // one that asks to register now
 	once   sync.Once
 
 	mu         sync.Mutex
@@ -61,7 +63,8 @@ type account struct {
 	servers    map[netip.Addr]struct{}
 	seq        uint32
 	flow       siptx.Flow // of the registration, held
-	bound      string     // Contact that is registered
+	there      presence
+	bound      string // Contact that is registered
 }
 
 // maxServers bounds the addresses of one account's servers that are remembered.
@@ -78,7 +81,7 @@ func newAccount(u *UA, o Account) *account {
 		o.Expires = 600 * time.Second
 	}
 	return &account{
-		ua: u, opt: o, callID: siptx.Token() + "@jigasi", quit: make(chan struct{}), over: make(chan struct{}),
+		ua: u, opt: o, callID: siptx.Token() + "@jigasi", quit: make(chan struct{}), over: make(chan struct{}), again: make(chan struct{}, 1),
 		digest:  digest.New(digest.Login{User: o.AuthUser, Password: o.Password.Reveal(), Realms: o.Realms}),
 		servers: map[netip.Addr]struct{}{}, status: "not registered yet",
 	}
@@ -97,7 +100,10 @@ func (u *UA) Registrations() []Registration {
 	all := make([]Registration, len(u.accounts))
 	for i, a := range u.accounts {
 		a.mu.Lock()
-		all[i] = Registration{a.opt.ID, a.registered || a.opt.NoRegister, a.status, a.public}
+		all[i] = Registration{a.opt.ID, a.registered && !a.there.silent || a.opt.NoRegister, a.status, a.public}
+		if a.registered && a.there.silent {
+			all[i].Status = errSilent.Error() + " any more"
+		}
 		a.mu.Unlock()
 	}
 	return all
@@ -240,6 +246,8 @@ func (a *account) pause(wait time.Duration, registered bool) bool {
 			return false
 		case <-next.C:
 			return true
+		case <-a.again:
+			return true
 		case <-a.gone(registered):
 			registered = false
 			next.Reset(2 * time.Second) // the server cannot reach us any more
@@ -265,9 +273,12 @@ func (a *account) note(err error) {
 	a.mu.Lock()
 	was := a.registered
 	a.registered = err == nil
-	a.status = "registered"
+	a.status, a.there.unheard = "registered", false
 	if err != nil {
-		a.status = err.Error()
+		var answer statusError
+		a.status, a.there.unheard = err.Error(), !errors.As(err, &answer)
+	} else {
+		a.there.silent = false
 	}
 	a.mu.Unlock()
 	switch {

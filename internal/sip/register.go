@@ -44,7 +44,7 @@ func (a *account) register(ctx context.Context, expires time.Duration) (time.Dur
 	if err != nil {
 		return 0, fmt.Errorf("the server %s cannot be found: %w", host, err)
 	}
-	err = errors.New("the server does not answer")
+	err = errSilent
 	for _, t := range targets {
 		f, dialErr := a.ua.layer.Connect(ctx, t.Network, t.Addr, t.ServerName)
 		if dialErr != nil {
@@ -202,10 +202,8 @@ func (a *account) keepAlive() bool {
 	if a.opt.CRLF {
 		return f.Send([]byte("\r\n\r\n")) == nil
 	}
-	req := a.requestOut(f, sip.OPTIONS, siptx.Token()+"@jigasi", 1)
-	a.ua.capabilities(req)
 	ctx, cancel := context.WithTimeout(a.ua.ctx, 10*time.Second)
 	defer cancel()
-	_, _ = a.exchange(ctx, f, req) // any answer counts, and none proves nothing
+	a.heard(a.ask(ctx, f))
 	return f.Alive()
 }
