@@ -24,6 +24,8 @@ var layers = map[string]int{
 	"translate/bing": 3, "translate/deepl": 3, "translate/google": 3, "translate/libre": 3, "translate/openai": 3,
 	"recognize/vosk": 4, "recognize/oracle": 4, "recognize/google": 4, "gcloud": 1, "recognize/deepgram": 4, "recognize/openai": 4, "recognize/whisper": 4, "words": 8, "lab/voskd": 3,
 	"export": 4,
+	// The transcriber that joins meetings.
+	"talk": 3,
 	// The lab imports layers 0 to 2; demo is a command that joins lab and app.
 	"lab/soak": 0, "lab/relay": 0, "lab": 5, "lab/client": 3, "lab/xmppd": 3, "lab/focus": 4, "lab/sfu": 3, "lab/bot": 3, "lab/phone": 3, "lab/peers": 5,
 	"demo": 10, "bench": 10,

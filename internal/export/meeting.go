@@ -11,6 +11,7 @@ import (
 
 	"jigasi/internal/cause"
 	"jigasi/internal/scribe"
+	"jigasi/internal/talk"
 	"jigasi/internal/transcript"
 	"jigasi/internal/xlog"
 )
@@ -105,7 +106,7 @@ func (m *meeting) live() (why string) {
 	})
 	why = m.loop()
 	for _, s := range m.tags {
-		s.flush(time.Now(), true)
+		s.flush(time.Now())
 	}
 	return why
 }
@@ -211,10 +212,10 @@ func (m *meeting) admit(now time.Time) bool {
 // pause is after which silence a speaker has paused. Where nothing comes of anybody it may be the network, which must
 // not cut a word in two.
 func (m *meeting) pause(now time.Time) time.Duration {
-	if len(m.in) > 0 || now.Sub(m.alive) >= pause {
-		return 3 * pause
+	if len(m.in) > 0 || now.Sub(m.alive) >= talk.Pause {
+		return 3 * talk.Pause
 	}
-	return pause
+	return talk.Pause
 }
 
 func (m *meeting) tick(now time.Time) (why string) {

@@ -253,27 +253,6 @@ func TestExportEnds(t *testing.T) {
 	}
 }
 
-// TestTimeIsThatOfTheTimestamps: the first sound comes as a burst, and is placed where it was spoken.
-func TestTimeIsThatOfTheTimestamps(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	spoken := func(n int) time.Time { return now.Add(time.Duration(n) * 20 * time.Millisecond) }
-	var l timeline
-	for n := range 3000 {
-		arrived := spoken(n).Add(30 * time.Millisecond)
-		if n < 17 {
-			arrived = spoken(17).Add(time.Duration(n) * time.Millisecond)
-		}
-		if n > 1000 && n < 1100 { // the network is slow
-			arrived = arrived.Add(time.Second)
-		}
-		l.hear(14219+int64(n)*960, arrived)
-		if d := l.clock(14219 + int64(n)*960).Sub(spoken(n)); n >= 17 && (d < 0 || d > 60*time.Millisecond) {
-			t.Fatalf("%d is off by %v", n, d)
-		}
-	}
-}
-
 // TestReplayOfTheCapture: the feed of a real bridge, message by message as it came, burst and all, with speech in place
 // of its tones; it goes on as it began, and ends as it ended.
 func TestReplayOfTheCapture(t *testing.T) {

@@ -90,14 +90,14 @@ func TestCapturedSound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var pcm [wide]int16
+	var pcm [recognize.Rate / 50]int16
 	n := 0
 	for _, text := range captured(t, "media.txt") {
 		m, err := parse([]byte(text))
 		if err != nil || m.kind != media {
 			continue
 		}
-		if samples, err := dec.Decode(pcm[:], m.payload); err != nil || samples != wide {
+		if samples, err := dec.Decode(pcm[:], m.payload); err != nil || samples != len(pcm) {
 			t.Errorf("%d samples, %v", samples, err)
 		}
 		n++

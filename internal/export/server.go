@@ -29,6 +29,7 @@ import (
 
 	"jigasi/internal/recognize"
 	"jigasi/internal/scribe"
+	"jigasi/internal/talk"
 	"jigasi/internal/translate"
 	"jigasi/internal/xlog"
 
@@ -62,13 +63,11 @@ type Options struct {
 
 // Counts count what happens in all meetings.
 type Counts struct {
-	Meetings   atomic.Int64 // there have been
-	Strangers  atomic.Int64 // refused without the token
-	Busy       atomic.Int64 // refused by a bound, or while draining
-	Malformed  atomic.Int64 // messages
-	Damaged    atomic.Int64 // packets
-	Late       atomic.Int64 // packets that were there before
-	Concealed  atomic.Int64 // packets that never came
+	Meetings  atomic.Int64 // there have been
+	Strangers atomic.Int64 // refused without the token
+	Busy      atomic.Int64 // refused by a bound, or while draining
+	Malformed atomic.Int64 // messages
+	talk.Counts
 	Unheard    atomic.Int64 // packets of one speaker too many, or not in Opus
 	Replaced   atomic.Int64 // sockets
 	Incomplete atomic.Int64 // transcripts

@@ -1,8 +1,8 @@
-package export
+package talk
 
 import "time"
 
-// A timeline ties the timestamps of one tag to the clock. Sound comes late by nothing, by the network or, when a
+// A timeline ties the timestamps of one source to the clock. Sound comes late by nothing, by the network or, when a
 // socket has just been opened, by 300 ms; it never comes before it was said. So what came least late counts.
 type timeline struct {
 	origin time.Time // when timestamp 0 was
