@@ -74,7 +74,11 @@ type Scribe struct {
 	mu     sync.Mutex
 	voices map[*Voice]bool
 	ended  bool
-	target map[string]*queue // a translator's queue for each language
+
+	translating sync.Mutex
+	target      map[string]*queue // a translator's queue for each language that was ever wanted
+	wanted      map[string]bool   // languages that are wanted now
+	settled     bool              // no language begins any more
 }
 
 // New starts a session. Close ends it.
@@ -96,11 +100,7 @@ func New(o Options) *Scribe {
 	for _, p := range o.Publishers {
 		s.outlets = append(s.outlets, newOutlet(s, p))
 	}
-	if o.Translator != nil {
-		for _, lang := range o.Targets {
-			s.translateInto(lang)
-		}
-	}
+	s.Translate(o.Targets)
 	go s.run()
 	s.in <- transcript.Entry{Kind: transcript.Start, At: o.Start, Room: o.Room, RoomURL: o.RoomURL}
 	return s
@@ -113,60 +113,17 @@ const settle transcript.Kind = ""
 func (s *Scribe) run() {
 	defer close(s.stopped)
 	for e := range s.in {
-		if e.Kind == settle {
-			for _, q := range s.target { // all finals are there
-				q.end()
-			}
+		if e.Kind == settle { // all finals are there
+			s.endTranslators()
 			continue
 		}
 		for _, o := range s.outlets {
 			o.put(e)
 		}
 		if e.Kind == transcript.Speech && !e.Interim {
-			for lang, q := range s.target {
-				if lang != e.Language && lang != recognize.Primary(e.Language) {
-					if q.put(e) {
-						s.o.Counts.TranslateDropped.Add(1)
-					}
-				}
-			}
+			s.translate(e)
 		}
 	}
-}
-
-// maxUntranslated is how many sentences wait for one language; the oldest goes.
-const maxUntranslated = 100
-
-// translateInto starts the translator of one language: one sentence after the other, so that their
-// order holds.
-func (s *Scribe) translateInto(lang string) {
-	if s.target[lang] != nil {
-		return
-	}
-	q := newQueue(maxUntranslated)
-	s.target[lang] = q
-	s.workers.Go(func() {
-		var sometimes xlog.Sometimes
-		for {
-			e, ok := q.take(s.ctx)
-			if !ok {
-				return
-			}
-			ctx, cancel := context.WithTimeout(s.ctx, translate.Limit)
-			text, err := s.o.Translator.Translate(ctx, e.Text, recognize.Primary(e.Language), lang)
-			cancel()
-			if err != nil {
-				s.o.Counts.TranslateErrors.Add(1)
-				sometimes.Do(time.Now(), func(more int64) {
-					s.log.Warn("a sentence was not translated", "language", lang, "more", more, xlog.Err, err)
-				})
-				continue
-			}
-			s.o.Counts.Translated.Add(1)
-			e.Kind, e.Language, e.Text, e.Confidence, e.Stability = transcript.Translation, lang, text, 0, 0
-			s.in <- e
-		}
-	})
 }
 
 // Close ends the session: the voices stop, the last words come, are translated and published, and
@@ -176,6 +133,7 @@ func (s *Scribe) Close(ctx context.Context, at time.Time) error {
 	voices := s.voices
 	s.voices, s.ended = map[*Voice]bool{}, true
 	s.mu.Unlock()
+	s.lastLanguage()
 	for v := range voices {
 		v.speaker.End()
 	}

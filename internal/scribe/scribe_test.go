@@ -326,3 +326,61 @@ func TestT35_JournalComesBack(t *testing.T) {
 		}
 	})
 }
+
+// TestLanguagesComeAndGo: a language is translated into while somebody wants it; who has a second source, another
+// language or another name is the same person, and comes and goes once.
+func TestLanguagesComeAndGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		read := &reader{}
+		s := New(Options{Service: ears{}, Translator: same{}, Publishers: []Publisher{read}})
+		alice := transcript.Person{ID: "a", Name: "Alice"}
+		s.Note(transcript.Join, alice, time.Now())
+		a, err := s.Listen(alice, "a", "en-US")
+		if err != nil {
+			t.Fatal(err)
+		}
+		speak(t, []*Voice{a}, 1)
+		s.Translate([]string{"fr", "", "en"})
+		speak(t, []*Voice{a}, 1)
+		s.Translate(nil)
+		speak(t, []*Voice{a}, 1)
+		a.Rename(transcript.Person{ID: "a", Name: "Alicia"})
+		s.Translate([]string{"fr", "zh-CN"})
+		speak(t, []*Voice{a}, 1)
+		a.End()
+		b, err := s.Listen(alice, "a-a1", "de-DE")
+		if err != nil {
+			t.Fatal(err)
+		}
+		speak(t, []*Voice{b}, 1)
+		var many []string
+		for i := range 2 * maxTargets {
+			many = append(many, fmt.Sprint("x", i))
+		}
+		s.Translate(many)
+		if err := s.Close(t.Context(), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		s.Translate([]string{"too-late"})
+		s.Note(transcript.Leave, alice, time.Now())
+		into := map[string]int{}
+		for _, e := range read.of(transcript.Translation, "a", false) {
+			into[e.Language]++
+		}
+		if into["fr"] != 3 || into["zh-CN"] != 2 || into["en"] != 0 || len(s.target) != maxTargets {
+			t.Errorf("%v, %d languages", into, len(s.target))
+		}
+		if n := len(read.of(transcript.Join, "", false)) + len(read.of(transcript.Leave, "", false)); n != 1 {
+			t.Errorf("%d comings and goings", n)
+		}
+		said := read.of(transcript.Speech, "a", false)
+		if len(said) != 5 || said[2].Person.Name != "Alice" || said[3].Person.Name != "Alicia" || said[4].Language != "de-DE" {
+			t.Errorf("%+v", said)
+		}
+	})
+}
+
+// same is a translator at once.
+type same struct{}
+
+func (same) Translate(_ context.Context, text, _, _ string) (string, error) { return text, nil }

@@ -3,6 +3,7 @@ package scribe
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"jigasi/internal/audio"
@@ -17,7 +18,7 @@ var ErrClosed = errors.New("the session has ended")
 // A Voice is one speaker of a session. Its methods are called by one goroutine at a time.
 type Voice struct {
 	s       *Scribe
-	person  transcript.Person
+	person  atomic.Pointer[transcript.Person]
 	lang    string
 	speaker *recognize.Speaker
 	id      string // of the utterance that is being spoken; owned by the speaker's goroutine
@@ -26,16 +27,36 @@ type Voice struct {
 	buf     [recognize.Rate / 50]int16
 }
 
-// Join lets a speaker in. language is the tag of what is spoken.
+// Join lets a speaker in, and notes it. language is the tag of what is spoken.
 func (s *Scribe) Join(p transcript.Person, language string, at time.Time) (*Voice, error) {
-	v := &Voice{s: s, person: p, lang: language}
+	v, err := s.Listen(p, p.ID, language)
+	if err == nil {
+		s.Note(transcript.Join, p, at)
+	}
+	return v, err
+}
+
+// Note notes that somebody came, left, or raised a hand.
+func (s *Scribe) Note(kind transcript.Kind, p transcript.Person, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ended {
+		s.in <- transcript.Entry{Kind: kind, At: at, Person: p}
+	}
+}
+
+// Listen gives a voice to somebody who may have several; id names it to the speech service. Who came and who
+// left is not noted by it.
+func (s *Scribe) Listen(p transcript.Person, id, language string) (*Voice, error) {
+	v := &Voice{s: s, lang: language}
+	v.person.Store(&p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
 		return nil, ErrClosed
 	}
 	v.speaker = recognize.Listen(s.ctx, recognize.Options{
-		Service: s.o.Service, Who: recognize.Who{Session: s.o.Session, ID: p.ID, Language: language},
+		Service: s.o.Service, Who: recognize.Who{Session: s.o.Session, ID: id, Language: language},
 		Gate: s.o.Gate, Emit: v.said, EndLimit: s.o.EndLimit, Counts: &s.o.Counts.Words, Log: s.log,
 	})
 	for old := range s.voices {
@@ -46,7 +67,6 @@ func (s *Scribe) Join(p transcript.Person, language string, at time.Time) (*Voic
 		}
 	}
 	s.voices[v] = true
-	s.in <- transcript.Entry{Kind: transcript.Join, At: at, Person: p}
 	return v, nil
 }
 
@@ -67,16 +87,17 @@ func (v *Voice) Push(c *media.Chunk, at time.Time) {
 // Ready returns when sound from a file can be pushed without loss.
 func (v *Voice) Ready(ctx context.Context) error { return v.speaker.Ready(ctx) }
 
-// Leave lets a speaker go. The last words still come.
+// Leave lets a speaker go, and notes it. The last words still come.
 func (v *Voice) Leave(at time.Time) {
-	v.s.mu.Lock()
-	defer v.s.mu.Unlock()
-	if v.s.ended {
-		return
-	}
-	v.speaker.End() // Close still waits for it
-	v.s.in <- transcript.Entry{Kind: transcript.Leave, At: at, Person: v.person}
+	v.End()
+	v.s.Note(transcript.Leave, *v.person.Load(), at)
 }
+
+// End says that nothing more follows. The last words still come, and Close waits for them.
+func (v *Voice) End() { v.speaker.End() }
+
+// Rename says what is known of the speaker now.
+func (v *Voice) Rename(p transcript.Person) { v.person.Store(&p) }
 
 // said makes an entry of what was heard. An utterance keeps its id from first to last.
 func (v *Voice) said(r recognize.Said) {
@@ -84,7 +105,7 @@ func (v *Voice) said(r recognize.Said) {
 		v.id = transcript.NewID(r.Downstream)
 	}
 	e := transcript.Entry{
-		Kind: transcript.Speech, At: r.Began, Until: r.Until, Person: v.person, ID: v.id, Language: v.lang, Text: r.Text,
+		Kind: transcript.Speech, At: r.Began, Until: r.Until, Person: *v.person.Load(), ID: v.id, Language: v.lang, Text: r.Text,
 		Interim: !r.Final, Confidence: r.Confidence, Stability: r.Stability,
 	}
 	if r.Final {
