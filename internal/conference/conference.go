@@ -53,10 +53,13 @@ type Options struct {
 	InviteTimeout time.Duration // until session-initiate, once somebody else is there; 0 means 30 s, negative for ever
 	ReturnTimeout time.Duration // for what was lost to come back; 0 means 30 s
 	LobbyTimeout  time.Duration // for somebody to let the phone in; 0 means 10 min
-	Relays        bool          // ask for TURN servers
-	Mute          bool          // start muted where the room wants it
-	LeaveEmpty    bool          // end when nobody but phones is left
-	Trusted       []string      // domains whose members are believed to be phones, if they say so
+	// Transcriber makes the seat that of a transcriber: it listens, has no sound of its own, waits in no lobby, and leaves a room
+	// that has a transcriber of Trusted already. Meeting and Changed tell what it has to know.
+	Transcriber bool
+	Relays      bool     // ask for TURN servers
+	Mute        bool     // start muted where the room wants it
+	LeaveEmpty  bool     // end when nobody but phones is left
+	Trusted     []string // domains whose members are believed to be phones, if they say so
 
 	// PasswordTimeout is for the phone to give the password that the room wants; 0: it cannot give any.
 	PasswordTimeout time.Duration
@@ -86,6 +89,8 @@ const (
 	// Muted: the phone is silent now, or can be heard (On, OK); ByRoom: by the meeting's order,
 	// else in answer to AskMute with ID.
 	Muted
+	// Dismissed: a moderator wants the transcriber to leave.
+	Dismissed
 	// Over: the end; the channel is closed after it.
 	Over
 )
@@ -141,6 +146,7 @@ type Session struct {
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 
+	watch    *watch // nil: no transcriber
 	mu       sync.Mutex
 	members  int
 	occupant stanza.JID
@@ -232,13 +238,20 @@ func Join(o Options) *Session {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	caps := s.caps()
 	s.presence.Caps = caps.Elem()
-	s.presence.Source = o.Nick + "-a0"
+	if o.Transcriber {
+		s.watch, s.presence.Listens = newWatch(), true
+	} else {
+		s.presence.Source = o.Nick + "-a0"
+	}
 	go s.run()
 	return s
 }
 
 func (s *Session) caps() xmpp.Caps {
 	features := meetxml.Features()
+	if s.opt.Transcriber {
+		features = meetxml.TranscriberFeatures()
+	}
 	if s.opt.Mute {
 		features = append(features, meetxml.FeatureAudioMute)
 	}
@@ -267,7 +280,9 @@ func (s *Session) seat(at stanza.JID) {
 // rename takes another endpoint id, for a seat that somebody else has.
 func (s *Session) rename() {
 	s.opt.Nick = fmt.Sprintf("%08x", rand.Uint32())
-	s.presence.Source = s.opt.Nick + "-a0"
+	if !s.opt.Transcriber {
+		s.presence.Source = s.opt.Nick + "-a0"
+	}
 	s.seat(s.opt.Room.With(s.opt.Nick))
 }
 

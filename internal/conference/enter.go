@@ -269,7 +269,7 @@ func (s *Session) refused(e *stanza.Elem) {
 	}
 	lobby := meetxml.LobbyRoom(e)
 	switch {
-	case why.Code == cause.LobbyDenied && !lobby.IsZero():
+	case why.Code == cause.LobbyDenied && !lobby.IsZero() && !s.opt.Transcriber:
 		s.knock(lobby)
 		return
 	case why.Code == cause.PasswordNeeded && s.askPassword():

@@ -148,6 +148,7 @@ func (s *Session) forgetRoom() {
 	}
 	s.forgetSession()
 	clear(s.who)
+	s.noteNobody()
 	s.count()
 	s.focus.present = false
 }

@@ -114,6 +114,9 @@ func (s *Session) messageIn(e *stanza.Elem) {
 	from := stanza.ParseJID(e.Get("from"))
 	if from.Equal(s.room) {
 		s.invitationIn(e)
+		if roomChanged(e) && s.joined {
+			s.askRoom()
+		}
 		return
 	}
 	m, ok := meetxml.ParseMessage(e)
@@ -125,6 +128,7 @@ func (s *Session) messageIn(e *stanza.Elem) {
 		s.moderated(m)
 	case "room_metadata":
 		s.metadata(m)
+		s.noteData(e.Kid(meetxml.NSMeet, "json-message").Text)
 	case "breakout_rooms":
 		s.breakout(m)
 	}

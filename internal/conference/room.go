@@ -56,6 +56,10 @@ func (s *Session) hangup(iq *stanza.Elem) {
 		_ = s.link.ReplyError(iq, "auth", "forbidden", "only moderators hang up")
 	default:
 		_ = s.link.Reply(iq, nil) // a dead connection shows by itself
+		if s.opt.Transcriber {
+			s.tell(Event{Kind: Dismissed}) // it has last words
+			return
+		}
 		s.finish(cause.Cause{Code: cause.Kicked, Text: "a moderator hung up"})
 	}
 }
@@ -78,6 +82,7 @@ func (s *Session) presenceIn(e *stanza.Elem) {
 	case o.Gone:
 		s.left(o.Nick)
 	default:
+		s.heed(e, o)
 		_, known := s.who[o.Nick]
 		is := member{role: o.Role, phone: o.Jigasi && slices.Contains(s.opt.Trusted, o.JID.Domain)}
 		switch {
@@ -118,6 +123,7 @@ func (s *Session) self(o meetxml.Occupant) {
 		return
 	}
 	s.joined, s.waiting = true, ""
+	s.askRoom()
 	s.backoff.Reset()
 	s.log.Info("room joined", "others", len(s.who))
 	s.tell(Event{Kind: Joined})
@@ -194,6 +200,7 @@ func (s *Session) left(nick string) {
 	}
 	delete(s.who, nick)
 	s.count()
+	s.noteGone(nick)
 	if s.state == talking {
 		s.tell(Event{Kind: Told, Item: news.MemberLeft})
 	}
@@ -205,6 +212,7 @@ func (s *Session) left(nick string) {
 		}
 	}
 	if gone != nil {
+		s.noteSources()
 		s.tell(Event{Kind: SourcesChanged, Removed: gone})
 	}
 	if s.deserted() {
@@ -278,6 +286,7 @@ func (s *Session) suspend(why cause.Cause) {
 func (s *Session) forgetSession() {
 	s.offer, s.accepted, s.orphaned, s.waiting = nil, false, false, ""
 	clear(s.sources)
+	s.noteSources()
 }
 
 // deserted reports whether the call should end because there is nobody to talk to (gateway spec 4.10): the operator

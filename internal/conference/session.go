@@ -76,6 +76,7 @@ func (s *Session) act(m *jingle.Message, from string) {
 	case jingle.SessionTerminate:
 		s.terminated(m)
 	}
+	s.noteSources()
 }
 
 // take notes sources and gives those that are people's: the bridge's own never sends.
@@ -138,7 +139,10 @@ func (s *Session) accept(o *Offer, t jingle.Transport, own jingle.Source) {
 	m := &jingle.Message{
 		Action: action, SID: o.SID, Initiator: o.initiator, Responder: s.link.JID().String(), HasAudio: true,
 		Payloads: []jingle.Payload{{ID: o.Opus.ID, Name: "opus", Clockrate: 48000, Channels: 2, Params: o.Opus.Params}},
-		Exts:     map[string]uint8{}, Transport: &t, Sources: []jingle.Source{own},
+		Exts:     map[string]uint8{}, Transport: &t,
+	}
+	if own.SSRC != 0 {
+		m.Sources = []jingle.Source{own}
 	}
 	if o.EventPT != 0 {
 		m.Payloads = append(m.Payloads, jingle.Payload{ID: o.EventPT, Name: "telephone-event", Clockrate: 8000, Channels: 1})

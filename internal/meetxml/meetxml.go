@@ -96,8 +96,11 @@ type Presence struct {
 	RaisedHand time.Time // zero: not raised
 	Features   []string
 	Initiator  []Header
-	Source     string       // name of our audio source
-	Caps       *stanza.Elem // <c/>
+	// Transcription is how a transcriber stands: ON or OFF; "" is none, or not yet.
+	Transcription string
+	Listens       bool         // it has no sound of its own, and says nothing of it
+	Source        string       // name of our audio source
+	Caps          *stanza.Elem // <c/>
 }
 
 // Elem is p addressed to an occupant of ours.
@@ -124,8 +127,10 @@ func (p Presence) Elem(to stanza.JID) *stanza.Elem {
 		features.Add(stanza.New("", "feature", "var", f))
 	}
 	e.Add(features)
-	text("audiomuted", strconv.FormatBool(p.AudioMuted))
-	text("videomuted", "true")
+	if !p.Listens {
+		text("audiomuted", strconv.FormatBool(p.AudioMuted))
+		text("videomuted", "true")
+	}
 	if p.Source != "" {
 		b, err := json.Marshal(map[string]any{p.Source: map[string]bool{"muted": p.AudioMuted}})
 		if err == nil {
@@ -134,6 +139,9 @@ func (p Presence) Elem(to stanza.JID) *stanza.Elem {
 	}
 	if !p.RaisedHand.IsZero() {
 		text("jitsi_participant_raisedHand", strconv.FormatInt(p.RaisedHand.UnixMilli(), 10))
+	}
+	if p.Transcription != "" {
+		e.Add(stanza.New("", "transcription-status", "status", p.Transcription))
 	}
 	text("status", p.Status)
 	return e.Add(p.Caps)
