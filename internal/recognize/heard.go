@@ -12,11 +12,19 @@ func (l *line) heard(r Result, ok bool) {
 		return
 	}
 	err := l.stream.Err()
-	l.stream.Close()
-	l.cancel()
-	whole := l.link == Draining && err == nil && !l.broken
-	l.stream, l.broken = nil, false
-	l.o.Counts.Streams.Add(-1)
+	if l.broken {
+		err = l.why
+	}
+	whole := l.link == Draining && err == nil
+	if !whole {
+		l.mu.Lock()
+		idle := l.ring.end == l.acked
+		l.mu.Unlock()
+		if !idle {
+			l.stream.lost(err)
+		}
+	}
+	l.part()
 	if whole {
 		l.promote()
 		l.mu.Lock()
@@ -37,6 +45,7 @@ func (l *line) heard(r Result, ok bool) {
 		l.become(allSaid)
 		return
 	}
+	l.again = true
 	l.backOff("a speech stream was lost", err)
 	l.become(lost)
 }
@@ -49,6 +58,12 @@ func (l *line) result(r Result) {
 	l.mu.Lock()
 	l.heardN++
 	l.mu.Unlock()
+	if l.stream != nil { // an interim that became a final by itself is nobody's
+		l.stream.heard(r.Final)
+	}
+	if l.fails > 0 {
+		l.o.Trouble(nil, 0)
+	}
 	l.fails, l.deaf, l.owed = 0, 0, time.Time{}
 	r.Text = strings.TrimSpace(r.Text)
 	if l.mend && r.Text != "" {
@@ -72,6 +87,9 @@ func (l *line) result(r Result) {
 		from = min(l.ring.onset(from), to)
 	}
 	s.Began, s.Until = l.ring.clock(from), l.ring.clock(to)
+	if r.Final && r.Text != "" && l.stream != nil {
+		l.stream.member.Tally.Latency.Add(s.Downstream.Sub(l.ring.clock(min(to, l.voiced))))
+	}
 	if r.Final {
 		if r.End < 0 {
 			to = max(l.acked, l.sent-samples(l.needs.Overlap))

@@ -3,7 +3,6 @@ package recognize
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"jigasi/internal/xlog"
@@ -73,8 +72,10 @@ type line struct {
 	opened chan opening
 	link   Link
 	cancel context.CancelFunc // of the attempt or the stream
-	stream Stream
+	stream *lease
 	broken bool      // nothing more is written; results may still come
+	why    error     // it is broken
+	again  bool      // the last stream was lost
 	base   int64     // position of the stream's first sample
 	fresh  time.Time // when the stream was opened
 	pace   time.Time // when the next chunk may go
@@ -91,11 +92,6 @@ type line struct {
 	last    Result
 	said    seam
 	mend    bool // finals may repeat what was said before the stream was lost
-}
-
-type opening struct {
-	stream Stream
-	err    error
 }
 
 func (l *line) run() {
@@ -155,13 +151,20 @@ func (l *line) hangUp() {
 		for r := range l.stream.Results() {
 			l.result(r)
 		}
-		l.cancel()
-		l.o.Counts.Streams.Add(-1)
+		l.part()
 	}
 	l.promote()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.o.Counts.DroppedMS.Add(length(l.ring.end - l.acked).Milliseconds())
+}
+
+// part lets a stream go that has said its last word.
+func (l *line) part() {
+	l.stream.over()
+	l.cancel()
+	l.stream, l.broken, l.why = nil, false, nil
+	l.o.Counts.Streams.Add(-1)
 }
 
 func (l *line) become(e event) {
@@ -177,6 +180,9 @@ func (l *line) turn(now time.Time) {
 	l.mu.Lock()
 	work, unsent, ended := l.ring.end > l.acked, l.ring.end-l.sent, l.ended
 	busy := l.spoken > l.acked+samples(300*time.Millisecond) // somebody speaks who has no final yet
+	if o := samples(l.needs.Overlap); o > 0 {
+		busy = l.spoken > l.acked+o // where the last final came
+	}
 	l.mu.Unlock()
 	switch l.link {
 	case Closed:
@@ -206,8 +212,11 @@ func (l *line) turn(now time.Time) {
 // openTurn ends a stream that is old, idle, or at its end. What an old one leaves unsent is for
 // the next.
 func (l *line) openTurn(now time.Time, unsent int64, ended, busy bool) {
-	age := now.Sub(l.fresh) - l.needs.MaxAge
-	old := l.needs.MaxAge > 0 && (age >= grace || age >= 0 && !l.talking && !busy)
+	old := false
+	if since, ok := l.late(now); ok {
+		age := now.Sub(since)
+		old = age >= grace || age >= 0 && !l.talking && !busy
+	}
 	quiet := unsent < samples(l.needs.Chunk) && (ended || now.Sub(l.since) >= l.needs.Idle)
 	if l.broken || !old && !quiet {
 		if !l.owed.IsZero() && now.Sub(l.owed) >= l.patience() {
@@ -226,6 +235,15 @@ func (l *line) openTurn(now time.Time, unsent int64, ended, busy bool) {
 	l.become(leave)
 }
 
+// late is since when the stream should end: by its age, or because another service is to be used.
+func (l *line) late(now time.Time) (since time.Time, ok bool) {
+	since, ok = l.stream.retiring(now)
+	if l.needs.MaxAge > 0 && (!ok || l.fresh.Add(l.needs.MaxAge).Before(since)) {
+		return l.fresh.Add(l.needs.MaxAge), true
+	}
+	return since, ok
+}
+
 // patience is how long a service may say nothing while somebody speaks: longer each time, as it may
 // be noise.
 func (l *line) patience() time.Duration { return l.needs.Patience << min(l.deaf, 4) }
@@ -241,11 +259,14 @@ func (l *line) deadline() time.Time {
 	case Opening:
 		at = l.since.Add(openLimit)
 	case Open:
-		if at = l.since.Add(l.needs.Idle); l.needs.MaxAge > 0 {
-			if age := l.fresh.Add(l.needs.MaxAge); age.After(time.Now()) {
-				at = earlier(at, age)
+		at = l.since.Add(l.needs.Idle)
+		if late, ok := l.late(time.Now()); ok {
+			if late.After(time.Now()) {
+				at = earlier(at, late)
 			}
-			at = earlier(at, l.fresh.Add(l.needs.MaxAge+grace))
+			at = earlier(at, late.Add(grace))
+		} else if len(l.stream.passed) > 0 {
+			at = earlier(at, time.Now().Add(leaseTime))
 		}
 	case Draining:
 		at = l.since.Add(drainLimit)
@@ -271,52 +292,6 @@ func earlier(a, b time.Time) time.Time {
 		return a
 	}
 	return b
-}
-
-// dial opens a stream, one at a time.
-func (l *line) dial() {
-	ctx, cancel := context.WithCancel(l.ctx)
-	l.cancel = cancel
-	go func() {
-		stream, err := l.o.Service.Open(ctx, l.o.Who)
-		l.opened <- opening{stream, err}
-	}()
-}
-
-func (l *line) begun(o opening) {
-	if o.err != nil {
-		l.cancel()
-		l.o.Counts.Refused.Add(1)
-		l.backOff("a speech stream cannot be opened", o.err)
-		l.become(refused)
-		return
-	}
-	l.o.Counts.Opened.Add(1)
-	l.o.Counts.Streams.Add(1)
-	l.stream, l.broken, l.fresh, l.owed = o.stream, false, time.Now(), time.Time{}
-	l.become(ready)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.skip()
-	l.sent = l.acked
-	l.base = l.sent
-}
-
-// skip gives up what the ring no longer has.
-func (l *line) skip() {
-	if gone := l.ring.start() - l.acked; gone > 0 {
-		l.o.Counts.DroppedMS.Add(length(gone).Milliseconds())
-		l.acked += gone
-	}
-}
-
-// backOff sets how long to wait, from FirstDelay to half a minute.
-func (l *line) backOff(what string, err error) {
-	wait := min(lastDelay, l.o.FirstDelay<<min(l.fails, 10))
-	wait += rand.N(wait / 4)
-	l.fails++
-	l.until = time.Now().Add(wait)
-	l.o.Log.Warn(what, xlog.Endpoint, l.o.Who.ID, "attempt", l.fails, "wait", wait.Round(time.Millisecond), xlog.Err, err)
 }
 
 // write sends one chunk if there is one.
@@ -352,9 +327,12 @@ func (l *line) send(n int64) bool {
 		l.owed = time.Now()
 	}
 	poke(l.room)
-	l.o.Counts.SentMS.Add(length(int64(len(l.buf) / 2)).Milliseconds())
+	d := length(int64(len(l.buf) / 2))
+	l.o.Counts.SentMS.Add(d.Milliseconds())
+	l.stream.sent(d)
 	l.since = time.Now()
 	if err := l.stream.Write(l.buf); err != nil {
+		l.stream.member.Tally.WriteErrors.Add(1)
 		l.breakOff(err)
 		return false
 	}
@@ -366,7 +344,7 @@ func (l *line) breakOff(err error) {
 	if l.broken {
 		return
 	}
-	l.broken = true
+	l.broken, l.why = true, err
 	l.stream.Close()
 	l.o.Log.Debug("a speech stream is broken off", xlog.Endpoint, l.o.Who.ID, xlog.Err, err)
 }

@@ -47,6 +47,18 @@ func (r *ring) write(pcm []int16, clock time.Time, onset bool) {
 	}
 }
 
+// grow makes room for n samples, and loses none.
+func (r *ring) grow(n int64) {
+	if n <= int64(len(r.buf)) {
+		return
+	}
+	buf := make([]int16, n)
+	for at := r.start(); at < r.end; at++ {
+		buf[at%n] = r.buf[at%int64(len(r.buf))]
+	}
+	r.buf = buf
+}
+
 // read appends at most n samples from a position on to dst, little-endian. The position must lie
 // between start and end.
 func (r *ring) read(dst []byte, at int64, n int64) []byte {

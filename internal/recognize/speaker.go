@@ -3,6 +3,7 @@ package recognize
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -18,6 +19,9 @@ type Options struct {
 	Gate bool
 	// Emit takes what was said, in order, on the speaker's goroutine. It may block.
 	Emit func(Said)
+	// Trouble is told, on the same goroutine, of each stream in a row that could not be opened or was lost, and with
+	// nil that words come again; of ErrSpare when the spare service has taken over. nil is nobody.
+	Trouble func(err error, row int)
 	// EndLimit is how long the last words may take after End; 0 is 10 s.
 	EndLimit time.Duration
 	// FirstDelay is the first wait before a stream is opened again; each next is twice as long, up to
@@ -36,16 +40,20 @@ type Said struct {
 	Downstream time.Time // when the service gave it
 }
 
+// ErrSpare says that the budget is used up, and the spare service has taken over.
+var ErrSpare = errors.New("the minutes of the first speech service are used up")
+
 // A Speaker is one person's way to a speech service. Push and End may run on one goroutine, Ready on
 // the same; everything else happens on the speaker's own.
 type Speaker struct {
 	o     Options
-	needs Needs
+	chain *Chain
 	wake  chan struct{}
 	room  chan struct{}
 	done  chan struct{}
 
 	mu             sync.Mutex // guards what follows
+	needs          Needs      // written by the speaker's goroutine alone
 	ring           ring
 	voice          Detector
 	gate           gate
@@ -59,23 +67,34 @@ type Speaker struct {
 
 // Listen makes a Speaker. It works until End and the last words after that, or until ctx is done.
 func Listen(ctx context.Context, o Options) *Speaker {
-	n := o.Service.Needs()
-	n.Chunk, n.Idle = cmp.Or(n.Chunk, 200*time.Millisecond), cmp.Or(n.Idle, 30*time.Second)
-	n.Patience = cmp.Or(n.Patience, 8*time.Second)
-	n.Keep = cmp.Or(n.Keep, 15*time.Second)
+	chain, ok := o.Service.(*Chain)
+	if !ok {
+		chain = Solo(o.Service)
+	}
+	n := tidy(chain.Needs())
 	o.EndLimit, o.FirstDelay = cmp.Or(o.EndLimit, 10*time.Second), cmp.Or(o.FirstDelay, 500*time.Millisecond)
 	if o.Counts == nil {
 		o.Counts = &Counts{}
 	}
+	if o.Trouble == nil {
+		o.Trouble = func(error, int) {}
+	}
 	o.Log = xlog.Or(o.Log)
 	s := &Speaker{
-		o: o, needs: n, wake: make(chan struct{}, 1), room: make(chan struct{}, 1), done: make(chan struct{}),
+		o: o, chain: chain, needs: n, wake: make(chan struct{}, 1), room: make(chan struct{}, 1), done: make(chan struct{}),
 		ring: ring{buf: make([]int16, samples(n.Keep))},
 	}
 	o.Counts.Speakers.Add(1)
 	l := &line{Speaker: s, ctx: ctx, opened: make(chan opening, 1), since: time.Now()}
 	go l.run()
 	return s
+}
+
+// tidy puts defaults in.
+func tidy(n Needs) Needs {
+	n.Chunk, n.Idle = cmp.Or(n.Chunk, 200*time.Millisecond), cmp.Or(n.Idle, 30*time.Second)
+	n.Patience, n.Keep = cmp.Or(n.Patience, 8*time.Second), cmp.Or(n.Keep, 15*time.Second)
+	return n
 }
 
 // Push takes 20 ms or so of sound at Rate that began at clock. It never blocks and keeps nothing; what
