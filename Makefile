@@ -68,7 +68,10 @@ vuln: ## known vulnerabilities that the code reaches; VULNDB=file:///... is a co
 bench: ## cost of a call as a ratio to the codec-and-crypto floor (needs gcc and libopus-dev)
 	CGO_ENABLED=1 $(GO) run -tags libopus ./cmd/jigasi-bench
 
+bench-room: ## cost of 35 phones in one room, in units of 35 in silent rooms (needs gcc and libopus-dev)
+	CGO_ENABLED=1 $(GO) run -tags libopus ./cmd/jigasi-bench -room
+
 golden: ## rewrite golden files; review the diff like code
 	$(GO) test ./internal/call ./internal/config ./internal/admin -update
 
-.PHONY: help build notices deb dist demo check test lint lab lab-install fuzz soak chaos vuln bench golden
+.PHONY: help build notices deb dist demo check test lint lab lab-install fuzz soak chaos vuln bench bench-room golden

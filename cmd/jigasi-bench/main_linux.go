@@ -31,6 +31,7 @@ func run() error {
 	flag.DurationVar(&o.Limit, "limit", 7*time.Minute, "length of the whole")
 	flag.StringVar(&o.Binary, "gateway", "", "measure this program; default one built from the sources here")
 	flag.StringVar(&o.Page, "page", "docs/performance.md", "where to write the figures; empty for nowhere")
+	room := flag.Bool("room", false, "measure many phones in one room instead")
 	flag.Parse()
 	if *calls != "" {
 		for s := range strings.SplitSeq(*calls, ",") {
@@ -48,6 +49,9 @@ func run() error {
 		return prepare(ctx, o.Binary)
 	}
 	o.Built, o.Binary, o.CPU = o.Binary == "", binary, cpu
+	if *room {
+		return bench.RunRoom(ctx, o)
+	}
 	return bench.Run(ctx, o)
 }
 

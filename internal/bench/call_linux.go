@@ -87,6 +87,9 @@ type call struct {
 	index    int
 	voice    int
 	probe    bool
+	room     string
+	seated   bool // the focus has given its endpoint to a seat
+	crowd    bool // it is silent and hears a crowd, if anybody
 	sip      *socket
 	end      *endpoint
 	answered bool // the phone may speak
@@ -117,6 +120,14 @@ func newCall(index int, probe bool, s *sounds) *call {
 	return c
 }
 
+// fresh reports whether sound has still to come.
+func (c *call) fresh() bool {
+	if c.crowd {
+		return c.toPhone.got == 0 || c.toBridge.got == 0
+	}
+	return c.toPhone.first.IsZero() || c.toBridge.first.IsZero()
+}
+
 // sayPhone sends the phone's packet of this tick.
 func (c *call) sayPhone(now time.Time, on bool) {
 	if !c.answered {
@@ -133,18 +144,26 @@ func (c *call) sayPhone(now time.Time, on bool) {
 
 // saySpeaker sends the speaker's packet of this tick.
 func (c *call) saySpeaker(now time.Time, on bool) {
-	if !c.end.ready.Load() {
+	if !c.end.ready.Load() || c.crowd {
 		return
 	}
 	t := &c.speaker
 	if on {
-		b := append(t.head.Append(c.packet[:0], levelID), t.next(now)...)
-		if enc, err := c.end.out.EncryptRTP(c.cipher[:0], b, &c.outHead); err == nil {
-			c.end.sock.write(enc)
-		}
+		c.send(&t.head, t.next(now))
 		t.head.Seq++
 	}
 	t.pause()
+}
+
+// send has the endpoint send a packet to the gateway.
+func (c *call) send(h *rtpx.Header, payload []byte) {
+	if !c.end.ready.Load() {
+		return
+	}
+	b := append(h.Append(c.packet[:0], levelID), payload...)
+	if enc, err := c.end.out.EncryptRTP(c.cipher[:0], b, &c.outHead); err == nil {
+		c.end.sock.write(enc)
+	}
 }
 
 // hearPhone takes what has come for the phone.
@@ -172,8 +191,8 @@ func (c *call) read(s *socket, buf []byte, now time.Time) (int, time.Time) {
 	return s.read(buf), now
 }
 
-// hearBridge takes what has come for the endpoint.
-func (c *call) hearBridge(buf, plain []byte, now time.Time) {
+// hearBridge takes what has come for the endpoint, and gives others what the phone says.
+func (c *call) hearBridge(buf, plain []byte, now time.Time, others []*call) {
 	e := c.end
 	for !e.ready.Load() { // anybody may write
 		n, from := e.sock.readFrom(buf)
@@ -202,6 +221,13 @@ func (c *call) hearBridge(buf, plain []byte, now time.Time) {
 			continue
 		}
 		c.toBridge.take(h.Seq, payload, at)
+		if c.crowd {
+			for _, o := range others {
+				if o != c && o.room == c.room {
+					o.send(&h, payload)
+				}
+			}
+		}
 		if c.toBridge.first.IsZero() && h.Level < 60 {
 			c.toBridge.first = at
 		}

@@ -16,32 +16,39 @@ const (
 	opusType  = 111
 	levelID   = 1
 	speakerID = 0x5eed0001 // SSRC of the speaker in each room
+	crowdID   = 0x5eed1001 // of the first who speaks in a crowd
 	nsFocus   = "http://jitsi.org/protocol/focus"
 	nsDisco   = "http://jabber.org/protocol/disco#info"
 	nsMUC     = "http://jabber.org/protocol/muc"
 )
 
 // A focus invites whoever enters a room to the sound, as Jicofo does, and tells what comes of it. In
-// each room is one speaker, who has been there before.
+// each room are the speakers, who have been there before.
 type focus struct {
 	xmpp     *xmppd.Server
-	offer    func(room string) *jingle.Transport                                 // nil: no such room
-	accepted func(room string, remote jingle.Transport, more []jingle.Candidate) // or more candidates alone
+	offer    func(seat string) *jingle.Transport                                 // nil: no such room
+	accepted func(seat string, remote jingle.Transport, more []jingle.Candidate) // or more candidates alone
 
 	in   chan *stanza.Elem
 	done sync.WaitGroup
 
 	// Of the focus' goroutine.
 	rooms map[string]bool
-	seats map[string]bool   // occupants that have been asked what they can
+	seats map[string]*seat  // occupants that have been asked what they can
 	asked map[string]string // id of a question -> occupant
 	next  int
+}
+
+// A seat is an occupant of a room.
+type seat struct {
+	sid     string
+	sources []jingle.Source // once it has accepted
 }
 
 func startFocus(s *xmppd.Server, offer func(string) *jingle.Transport, accepted func(string, jingle.Transport, []jingle.Candidate)) *focus {
 	f := &focus{
 		xmpp: s, offer: offer, accepted: accepted, in: make(chan *stanza.Elem, 8192),
-		rooms: map[string]bool{}, seats: map[string]bool{}, asked: map[string]string{},
+		rooms: map[string]bool{}, seats: map[string]*seat{}, asked: map[string]string{},
 	}
 	f.done.Go(func() {
 		for e := range f.in {
@@ -89,16 +96,44 @@ func (f *focus) request(e *stanza.Elem) {
 	if err != nil || msg.Transport == nil {
 		return
 	}
-	room := stanza.ParseJID(e.Get("from")).Local
+	from := e.Get("from")
 	switch msg.Action {
 	case jingle.SessionAccept:
-		f.accepted(room, *msg.Transport, nil)
+		f.accepted(from, *msg.Transport, nil)
+		f.introduce(from, msg.Sources)
 	case jingle.TransportInfo:
-		f.accepted(room, jingle.Transport{}, msg.Transport.Candidates)
+		f.accepted(from, jingle.Transport{}, msg.Transport.Candidates)
 	}
 }
 
-// open enters a room, with its speaker.
+// introduce tells a seat who the other phones in its room are, and them who it is.
+func (f *focus) introduce(from string, sources []jingle.Source) {
+	s := f.seats[from]
+	if s == nil {
+		return
+	}
+	for i := range sources {
+		sources[i].Owner = stanza.ParseJID(from).Resource
+	}
+	s.sources = sources
+	var others []jingle.Source
+	for jid, o := range f.seats {
+		if jid != from && o.sources != nil && stanza.ParseJID(jid).Local == stanza.ParseJID(from).Local {
+			others = append(others, o.sources...)
+			f.add(jid, sources)
+		}
+	}
+	if others != nil {
+		f.add(from, others)
+	}
+}
+
+func (f *focus) add(to string, sources []jingle.Source) {
+	msg := &jingle.Message{Action: jingle.SourceAdd, SID: f.seats[to].sid, Initiator: focusJID, Sources: sources}
+	f.send(stanza.New("jabber:client", "iq", "type", "set", "id", f.id(), "to", to).Add(msg.Elem()))
+}
+
+// open enters a room, with one speaker: the others are known by their streams alone.
 func (f *focus) open(room string) {
 	if f.rooms[room] {
 		return
@@ -119,23 +154,24 @@ func (f *focus) presence(e *stanza.Elem) {
 		delete(f.seats, from)
 		return
 	}
-	if f.seats[from] {
+	if f.seats[from] != nil {
 		return
 	}
-	f.seats[from] = true
+	f.seats[from] = &seat{}
 	id := f.id()
 	f.asked[id] = from
 	f.send(stanza.New("jabber:client", "iq", "type", "get", "id", id, "to", from).Add(stanza.New(nsDisco, "query")))
 }
 
 // invite sends session-initiate.
-func (f *focus) invite(seat string) {
-	t := f.offer(stanza.ParseJID(seat).Local)
-	if t == nil {
+func (f *focus) invite(to string) {
+	t, s := f.offer(to), f.seats[to]
+	if t == nil || s == nil {
 		return
 	}
+	s.sid = "s" + f.id()
 	msg := &jingle.Message{
-		Action: jingle.SessionInitiate, SID: "s" + f.id(), Initiator: focusJID, HasAudio: true, BridgeSession: f.id(), Transport: t,
+		Action: jingle.SessionInitiate, SID: s.sid, Initiator: focusJID, HasAudio: true, BridgeSession: f.id(), Transport: t,
 		Payloads: []jingle.Payload{
 			{ID: opusType, Name: "opus", Clockrate: 48000, Channels: 2, Params: map[string]string{"minptime": "10", "useinbandfec": "1"}},
 			{ID: 126, Name: "telephone-event", Clockrate: 8000, Channels: 1},
@@ -146,7 +182,11 @@ func (f *focus) invite(seat string) {
 			{SSRC: speakerID, Owner: "speaker", Name: "speaker-a0", MSID: "speaker-audio-0-1 speaker-track-0"},
 		},
 	}
-	f.send(stanza.New("jabber:client", "iq", "type", "set", "id", f.id(), "to", seat).Add(msg.Elem()))
+	for i := range crowdSpeakers {
+		name := fmt.Sprintf("other%d", i)
+		msg.Sources = append(msg.Sources, jingle.Source{SSRC: crowdID + uint32(i), Owner: name, Name: name + "-a0", MSID: name + "-audio-0-1 " + name + "-track-0"})
+	}
+	f.send(stanza.New("jabber:client", "iq", "type", "set", "id", f.id(), "to", to).Add(msg.Elem()))
 }
 
 func (f *focus) send(e *stanza.Elem) { f.xmpp.Send(focusJID, e) }

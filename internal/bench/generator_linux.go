@@ -18,6 +18,7 @@ type generator struct {
 	// Of its goroutine.
 	calls []*call
 	on    bool      // they speak
+	crowd *crowd    // whom all hear; nil: each its own speaker
 	late  []float64 // ms, of each slot since the last look
 	buf   [2048]byte
 	plain [2048]byte
@@ -91,8 +92,11 @@ func (g *generator) serve() bool {
 }
 
 func (g *generator) turn(slot int, now time.Time) {
+	if g.crowd != nil {
+		g.crowd.turn(slot, now, g.calls)
+	}
 	for i, c := range g.calls {
-		fresh := c.toPhone.first.IsZero() || c.toBridge.first.IsZero()
+		fresh := c.fresh()
 		if i*7%slots == slot {
 			c.sayPhone(now, g.on)
 			c.hearPhone(g.buf[:], now)
@@ -101,9 +105,9 @@ func (g *generator) turn(slot int, now time.Time) {
 		}
 		if (i*7+10)%slots == slot {
 			c.saySpeaker(now, g.on)
-			c.hearBridge(g.buf[:], g.plain[:], now)
+			c.hearBridge(g.buf[:], g.plain[:], now, g.calls)
 		} else if fresh {
-			c.hearBridge(g.buf[:], g.plain[:], now)
+			c.hearBridge(g.buf[:], g.plain[:], now, g.calls)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"jigasi/internal/lab/xmppd"
 	"jigasi/internal/sdp"
 	"jigasi/internal/sip"
+	"jigasi/internal/stanza"
 )
 
 var loopback = netip.MustParseAddr("127.0.0.1")
@@ -40,8 +42,11 @@ type world struct {
 
 	mu    sync.Mutex
 	calls []*placed
-	rooms map[string]*call
+	rooms map[string][]*call // by name
+	seats map[string]*call   // by address in the room
 	next  int
+	crowd bool // the next calls are in one room
+	quiet bool // and nobody speaks in theirs but the crowd's speakers
 }
 
 // placed is a call with its signalling.
@@ -53,7 +58,7 @@ type placed struct {
 }
 
 func newWorld(s *sounds, ip netip.Addr) (*world, error) {
-	w := &world{sounds: s, ip: ip, rooms: map[string]*call{}}
+	w := &world{sounds: s, ip: ip, rooms: map[string][]*call{}, seats: map[string]*call{}}
 	var err error
 	if w.cert, w.print, err = certificate(); err != nil {
 		return nil, err
@@ -101,20 +106,23 @@ func certificate() (tls.Certificate, string, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, strings.Join(parts, ":"), nil
 }
 
-// offer is the focus' question for an endpoint.
-func (w *world) offer(room string) *jingle.Transport {
+// offer is the focus' question for an endpoint. In a crowd any will do.
+func (w *world) offer(seat string) *jingle.Transport {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if c := w.rooms[room]; c != nil {
-		return c.end.local()
+	for _, c := range w.rooms[stanza.ParseJID(seat).Local] {
+		if !c.seated {
+			c.seated, w.seats[seat] = true, c
+			return c.end.local()
+		}
 	}
 	return nil
 }
 
 // accepted is the gateway's side of the transport.
-func (w *world) accepted(room string, remote jingle.Transport, more []jingle.Candidate) {
+func (w *world) accepted(seat string, remote jingle.Transport, more []jingle.Candidate) {
 	w.mu.Lock()
-	c := w.rooms[room]
+	c := w.seats[seat]
 	w.mu.Unlock()
 	if c == nil {
 		return
@@ -130,7 +138,14 @@ func (w *world) accepted(room string, remote jingle.Transport, more []jingle.Can
 
 // dial places one more call.
 func (w *world) dial(ctx context.Context, gateway netip.AddrPort) error {
-	c := newCall(w.next, w.next%20 == 7, w.sounds)
+	c := newCall(w.next, !w.quiet && w.next%20 == 7, w.sounds)
+	c.room = roomName(c.index)
+	if w.crowd {
+		c.room = "crowd"
+	}
+	if w.quiet {
+		c.phone.loop, c.crowd = w.sounds.still, true
+	}
 	var err error
 	if c.sip, err = openSocket(loopback); err != nil {
 		return err
@@ -147,7 +162,7 @@ func (w *world) dial(ctx context.Context, gateway netip.AddrPort) error {
 	}
 	p := &placed{call: c}
 	w.mu.Lock()
-	w.rooms[roomName(c.index)] = c
+	w.rooms[c.room] = append(w.rooms[c.room], c)
 	w.calls = append(w.calls, p)
 	w.mu.Unlock()
 	local := sdp.Local{Addr: c.sip.local, Codecs: sdp.Codecs("PCMU")}
@@ -155,7 +170,7 @@ func (w *world) dial(ctx context.Context, gateway netip.AddrPort) error {
 	c.began = time.Now()
 	p.dialog, err = w.ua.Dial(ctx, sip.DialOptions{
 		To: "sip:gw@" + gateway.String(), From: "sip:1001@phone.test", SDP: offer,
-		Headers: []sip.Header{{Name: "Jitsi-Conference-Room", Value: roomName(c.index)}},
+		Headers: []sip.Header{{Name: "Jitsi-Conference-Room", Value: c.room}},
 	})
 	if err != nil {
 		return fmt.Errorf("bench: calling: %w", err)
@@ -242,7 +257,7 @@ func (w *world) grow(ctx context.Context, gateway netip.AddrPort, n int) error {
 		deaf = -1
 		w.gen.do(func() {
 			for _, c := range w.gen.calls {
-				if c.toPhone.first.IsZero() || c.toBridge.first.IsZero() {
+				if c.fresh() {
 					deaf = c.index
 				}
 			}
@@ -264,7 +279,7 @@ func (w *world) shrink(ctx context.Context, n int) error {
 	w.calls = w.calls[:n]
 	for _, p := range gone {
 		p.leave = true
-		delete(w.rooms, roomName(p.index))
+		w.rooms[p.room] = slices.DeleteFunc(w.rooms[p.room], func(c *call) bool { return c == p.call })
 	}
 	w.mu.Unlock()
 	for _, p := range gone {

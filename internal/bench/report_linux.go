@@ -64,7 +64,7 @@ func (r *run) report() error {
 	text := r.table(f)
 	r.say("\n%s", text)
 	if r.opt.Page != "" {
-		if err := writePage(r.opt.Page, text); err != nil {
+		if err := writePage(r.opt.Page, figuresBegin, figuresEnd, text); err != nil {
 			return err
 		}
 	}
@@ -112,15 +112,17 @@ func void(p phase) string {
 const (
 	figuresBegin = "<!-- figures: written by make bench -->"
 	figuresEnd   = "<!-- end of figures -->"
+	roomBegin    = "<!-- figures of a room: written by make bench-room -->"
+	roomEnd      = "<!-- end of the figures of a room -->"
 )
 
-// writePage puts the figures between the marks of the page.
-func writePage(path, text string) error {
+// writePage puts text between two marks of the page.
+func writePage(path, begin, end, text string) error {
 	page, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
-	out, err := fill(page, text)
+	out, err := fill(page, begin, end, text)
 	if err != nil {
 		return fmt.Errorf("bench: %s: %w", path, err)
 	}
@@ -130,11 +132,11 @@ func writePage(path, text string) error {
 	return nil
 }
 
-func fill(page []byte, text string) ([]byte, error) {
-	head, rest, ok := bytes.Cut(page, []byte(figuresBegin))
-	_, tail, ok2 := bytes.Cut(rest, []byte(figuresEnd))
+func fill(page []byte, begin, end, text string) ([]byte, error) {
+	head, rest, ok := bytes.Cut(page, []byte(begin))
+	_, tail, ok2 := bytes.Cut(rest, []byte(end))
 	if !ok || !ok2 {
 		return nil, errors.New("the marks of the figures are not there")
 	}
-	return slices.Concat(head, []byte(figuresBegin+"\n\n"+text+"\n"+figuresEnd), tail), nil
+	return slices.Concat(head, []byte(begin+"\n\n"+text+"\n"+end), tail), nil
 }

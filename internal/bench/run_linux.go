@@ -69,6 +69,16 @@ type run struct {
 
 // Run measures and prints. The last line is R.
 func Run(ctx context.Context, o Options) error {
+	return start(ctx, o, func(ctx context.Context, r *run) error {
+		if err := r.all(ctx); err != nil {
+			return err
+		}
+		return r.report()
+	})
+}
+
+// start makes the world and the gateway, warms them up, measures a floor, and has measure do the rest.
+func start(ctx context.Context, o Options, measure func(context.Context, *run) error) error {
 	if !strings.Contains(codec.OpusBuild(), "libopus") {
 		return errors.New("bench: build with -tags libopus: a floor of another codec would flatter the gateway")
 	}
@@ -91,14 +101,13 @@ func Run(ctx context.Context, o Options) error {
 	if err := r.open(); err != nil {
 		return errors.Join(err, r.close())
 	}
-	err = r.all(ctx)
+	if err = r.warm(ctx); err == nil {
+		err = measure(ctx, r)
+	}
 	if closed := r.close(); err == nil || closed != nil && strings.Contains(closed.Error(), "by itself") {
 		err = errors.Join(err, closed)
 	}
-	if err != nil {
-		return err
-	}
-	return r.report()
+	return err
 }
 
 // remove is of temporary files: the system removes what is left.
@@ -144,17 +153,19 @@ func (r *run) close() error {
 	return nil
 }
 
-func (r *run) all(ctx context.Context) error {
+// warm makes now what is made once.
+func (r *run) warm(ctx context.Context) error {
 	r.world.gen.talk(true)
-	if err := r.world.grow(ctx, r.gateway.sip, 2); err != nil { // what is made once is made now
+	if err := r.world.grow(ctx, r.gateway.sip, 2); err != nil {
 		return err
 	}
 	if err := r.world.shrink(ctx, 0); err != nil {
 		return err
 	}
-	if err := r.measureFloor(ctx); err != nil {
-		return err
-	}
+	return r.measureFloor(ctx)
+}
+
+func (r *run) all(ctx context.Context) error {
 	counts := r.opt.Calls
 	if counts == nil {
 		counts = loads(r.last, headroom)

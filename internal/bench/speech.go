@@ -138,6 +138,17 @@ func probePCM(phone bool, rate int) []int16 {
 	return pcm
 }
 
+// stillPCM is the noise of a room in which nobody speaks.
+func stillPCM(rate int) []int16 {
+	r := rand.New(rand.NewPCG(8, 8))
+	pcm := make([]int16, loopSeconds*rate)
+	amp := 32768 * math.Pow(10, -70.0/20)
+	for i := range pcm {
+		pcm[i] = int16(amp * r.NormFloat64())
+	}
+	return pcm
+}
+
 // packets are the loop of a voice as payloads of 20 ms.
 type packets [][]byte
 
@@ -176,11 +187,12 @@ func speakerPackets(pcm []int16) (packets, error) {
 type sounds struct {
 	phone, speaker           []packets // by voice
 	phoneProbe, speakerProbe packets
+	still                    packets // of a phone where nobody speaks
 }
 
 // newSounds makes so many voices.
 func newSounds(count int) (*sounds, error) {
-	s := &sounds{phoneProbe: phonePackets(probePCM(true, 8000))}
+	s := &sounds{phoneProbe: phonePackets(probePCM(true, 8000)), still: phonePackets(stillPCM(8000))}
 	var err error
 	if s.speakerProbe, err = speakerPackets(probePCM(false, 48000)); err != nil {
 		return nil, err
