@@ -153,7 +153,7 @@ func (d *Dialog) reinvite(sdp []byte, tries int, done func([]byte, error)) {
 	})
 	d.send(sip.INVITE, func(req *sip.Request) {
 		d.ua.capabilities(req)
-		d.timer.offer(req)
+		d.timer.keep(req)
 		for _, h := range d.extra {
 			siptx.Set(req, h.Name, h.Value)
 		}

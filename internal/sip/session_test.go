@@ -183,6 +183,9 @@ func TestT44_WeRefresh(t *testing.T) {
 			if got := s.phone.when.Round(time.Second); got != time.Duration(i+1)*45*time.Second {
 				t.Errorf("refreshed after %v", got)
 			}
+			if got := siptx.Value(update, "Session-Expires"); got != "90;refresher=uac" { // or the phone may take the task over
+				t.Errorf("the refresh says Session-Expires %s", got)
+			}
 			s.phone.respond(update, 200, "Session-Expires: 90;refresher=uac\n", "")
 		}
 		for range 11 { // and now the phone is gone
@@ -238,6 +241,13 @@ func TestT44_ThePhoneRefreshes(t *testing.T) {
 			t.Errorf("Session-Expires %s", got)
 		}
 		start := time.Now()
+		d.Reinvite([]byte(offer), func([]byte, error) {})
+		change := s.phone.method("INVITE")
+		if got := siptx.Value(change, "Session-Expires"); got != "90;refresher=uas" { // a change of ours leaves it to the phone
+			t.Errorf("the change says Session-Expires %s", got)
+		}
+		s.phone.respond(change, 200, "Session-Expires: 90;refresher=uas\n", offer)
+		s.phone.method("ACK")
 		bye := s.phone.method("BYE")
 		if got := time.Since(start).Round(time.Second); got != 60*time.Second {
 			t.Errorf("BYE after %v", got)

@@ -22,11 +22,22 @@ type sessionTimer struct {
 	t        *time.Timer
 }
 
-// offer asks for a session timer in a request of ours.
+// offer asks for a session timer in an INVITE of ours.
 func (s *sessionTimer) offer(req *sip.Request) {
 	if s.interval > 0 {
 		siptx.Set(req, "Session-Expires", strconv.Itoa(int(s.interval/time.Second)))
 		siptx.Set(req, "Min-SE", strconv.Itoa(max(minSE, s.least)))
+	}
+}
+
+// keep asks for the same in a request inside the call: who refreshes goes on to (RFC 4028, 7.4).
+func (s *sessionTimer) keep(req *sip.Request) {
+	if s.offer(req); s.interval > 0 {
+		who := ";refresher=uas"
+		if s.ours {
+			who = ";refresher=uac"
+		}
+		siptx.Set(req, "Session-Expires", strconv.Itoa(int(s.interval/time.Second))+who)
 	}
 }
 
@@ -127,7 +138,7 @@ func (d *Dialog) refresh() {
 		return
 	}
 	d.send(sip.UPDATE, func(req *sip.Request) {
-		d.timer.offer(req)
+		d.timer.keep(req)
 		d.ua.capabilities(req)
 	}, func(_ *sip.Request, res *sip.Response) {
 		switch {
