@@ -138,7 +138,7 @@ var globals = []row{
 	{prefixSIP + "DEFAULT_TRANSPORT", "", asIs, "each account has its transport, else DNS says it"},
 	{prefixSIP + "RETRANSMITS_RINGING_INTERVAL", "", asIs, "180 is sent again as RFC 3261 says"},
 	{prefixSIP + "USE_SESSION_LEVEL_DIRECTION_IN_SDP", "", asIs, "the direction stands with the audio, and is read in both places"},
-	{prefixSIP + "FORCE_REGISTER_ON_TLS_CLOSE", "", asIs, "a lost connection is always made again"},
+	{prefixSIP + "FORCE_REGISTER_ON_TLS_CLOSE", "", asIs, "a lost connection is always registered anew, at once"},
 	{prefixSIP + "SKIP_REINVITE_ON_FOCUS_CHANGE_PROP", "", asIs, "is always so"},
 	{prefixSIP + "*", "", asIs, "the SIP stack is another"},
 	{prefixImpl + "protocol.HOLE_PUNCH_PKT_COUNT", "", asIs, "media starts at once, and follows the phone"},

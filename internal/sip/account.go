@@ -192,7 +192,7 @@ func (a *account) nextHop(to sip.Uri) (host string, port int, transport string, 
 func (a *account) run() {
 	defer close(a.over)
 	if a.opt.NoRegister {
-		for a.pause(a.learnServers(), false) {
+		for a.pause(a.learnServers(), false) != stopped {
 		}
 		return
 	}
@@ -203,6 +203,7 @@ func (a *account) run() {
 		a.flow = siptx.Flow{}
 	}()
 	failures := 0
+	var lost time.Time
 	for {
 		granted, err := a.register(a.ua.ctx, a.opt.Expires)
 		wait := granted * 9 / 10
@@ -213,25 +214,49 @@ func (a *account) run() {
 			failures = 0
 		}
 		a.note(err)
-		if !a.pause(wait, err == nil) {
+		switch a.pause(wait, err == nil) {
+		case stopped:
 			return
+		case cut:
+			// At once, but of a server that closes each connection not without end.
+			if since := time.Since(lost); since < lossEvery && a.pause(lossEvery-since, false) == stopped {
+				return
+			}
+			failures, lost = -1, time.Now()
+		case due:
 		}
 	}
 }
 
-// backoff is how long to wait after a failure: from 5 s on, doubled, at most a
-// minute, and spread so that many gateways do not come at once; with wrong
-// credentials five minutes, so that no server locks the account (T43).
+// lossEvery is the least time between registrations because of a lost connection, and what is waited where the
+// server is not back at once.
+const lossEvery = 2 * time.Second
+
+// backoff is how long to wait after a failure: 2 s where the connection has just been lost, else from 5 s on, doubled,
+// at most a minute, and spread so that many gateways do not come at once; with wrong credentials five minutes, so
+// that no server locks the account (T43).
 func (a *account) backoff(failures int, err error) time.Duration {
 	if refused(err) {
 		return 5 * time.Minute
 	}
-	wait := min(48*time.Second, 5*time.Second<<min(failures-1, 5))
+	wait := lossEvery
+	if failures > 0 {
+		wait = min(48*time.Second, 5*time.Second<<min(failures-1, 5))
+	}
 	return wait + rand.N(wait/4)
 }
 
+// rest is how a pause ended.
+type rest uint8
+
+const (
+	due     rest = iota // its time is over
+	cut                 // the connection of the registration is lost
+	stopped             // the account is
+)
+
 // pause waits for the next registration and keeps the way to the server open meanwhile.
-func (a *account) pause(wait time.Duration, registered bool) bool {
+func (a *account) pause(wait time.Duration, registered bool) rest {
 	next := time.NewTimer(max(wait, time.Second))
 	defer next.Stop()
 	var alive <-chan time.Time
@@ -243,17 +268,16 @@ func (a *account) pause(wait time.Duration, registered bool) bool {
 	for {
 		select {
 		case <-a.quit:
-			return false
+			return stopped
 		case <-next.C:
-			return true
+			return due
 		case <-a.again:
-			return true
+			return due
 		case <-a.gone(registered):
-			registered = false
-			next.Reset(2 * time.Second) // the server cannot reach us any more
+			return cut // the server cannot reach us any more
 		case <-alive:
 			if !a.keepAlive() {
-				return true
+				return cut
 			}
 		}
 	}

@@ -337,9 +337,9 @@ func (t *transport) idled(s *stream) {
 }
 
 func (t *transport) drop(s *stream) {
+	defer close(s.gone) // when nobody finds it any more: whoever waits for this connects again
 	s.idle.Stop()
 	s.close()
-	close(s.gone)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.all, s)
