@@ -20,6 +20,7 @@ type scene struct {
 	vars   int
 	tag    string // of sipp where it is called
 	called bool   // sipp waits for a call
+	port   int    // of sipp; 0 is any
 	room   string
 }
 
@@ -251,7 +252,10 @@ func (s *scene) begin(t *testing.T, g *gateway, args ...string) *sippRun {
 	}
 	media := freePorts(t, 4)
 	dir := t.TempDir()
-	port := freePorts(t, 1)
+	port := s.port
+	if port == 0 {
+		port = freePorts(t, 1)
+	}
 	base := []string{"-sf", s.file(t), "-i", ip, "-mi", ip, "-p", fmt.Sprint(port), "-mp", fmt.Sprint(media), "-nostdin", "-m", "1",
 		"-timeout", "150s", "-timeout_error", "-trace_err", "-error_file", filepath.Join(dir, "errors")}
 	if !s.called {

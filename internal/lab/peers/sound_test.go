@@ -140,3 +140,12 @@ func encoded(t *testing.T, name string, hz float64) string {
 	}
 	return file
 }
+
+func readFile(t *testing.T, file string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
