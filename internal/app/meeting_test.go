@@ -35,8 +35,8 @@ type meeting struct {
 // ranges counts the port ranges that tests of this process have had.
 var ranges atomic.Int32
 
-// portRange is the lowest of 200 ports that no other test has now, and that the system gives nobody by itself; 200 more
-// are 20000 above.
+// portRange is the lowest of 200 ports that no other test has now, and that the system gives nobody by itself; 200 more,
+// for the phones, are 12000 below.
 func portRange() int {
 	n := ranges.Add(1)
 	if n == 1 { // two processes begin in different places
@@ -84,7 +84,7 @@ func startWith(t *testing.T, o lab.Options, log *slog.Logger, change func(*confi
 		t.Fatal(err)
 	}
 	m := &meeting{Meeting: l, app: a, clock: media.NewClock(nil)}
-	m.pool, err = rtpport.NewPool(uint16(low+20000), uint16(low+20199))
+	m.pool, err = rtpport.NewPool(uint16(low-12000), uint16(max(low+199, cfg.Media.MaxPort)-12000))
 	if err != nil {
 		t.Fatal(err)
 	}
