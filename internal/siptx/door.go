@@ -15,7 +15,7 @@ type door struct {
 
 	mu         sync.Mutex
 	young, old map[netip.Addr]*source
-	second     int64 // of the overall count
+	second     time.Time // start of the overall count
 	asked      int
 }
 
@@ -54,8 +54,8 @@ func (d *door) let(ip netip.Addr, now time.Time) (ok, banned bool) {
 		s.banned = now.Add(d.ban)
 		return false, true
 	}
-	if d.second != now.Unix() {
-		d.second, d.asked = now.Unix(), 0
+	if now.Sub(d.second) >= time.Second {
+		d.second, d.asked = now, 0
 	}
 	d.asked++
 	return d.asked <= d.strangers, false

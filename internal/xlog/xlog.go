@@ -78,7 +78,7 @@ func Number(s string) string {
 // zero value with Every 0 means once a second. It is safe for concurrent use.
 type Sometimes struct {
 	Every   time.Duration
-	last    atomic.Int64
+	last    atomic.Pointer[time.Time] // with its monotonic reading: a clock that is set changes nothing
 	skipped atomic.Int64
 }
 
@@ -90,7 +90,11 @@ func (s *Sometimes) Do(now time.Time, f func(skipped int64)) {
 		every = time.Second
 	}
 	last := s.last.Load()
-	if last != 0 && now.UnixNano()-last < int64(every) || !s.last.CompareAndSwap(last, now.UnixNano()) {
+	if last != nil && now.Sub(*last) < every {
+		s.skipped.Add(1)
+		return
+	}
+	if at := now; !s.last.CompareAndSwap(last, &at) { // a copy: who is kept back allocates nothing
 		s.skipped.Add(1)
 		return
 	}

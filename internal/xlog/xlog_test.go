@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // TestT31_SecretIsNeverPrinted: whatever is done to it by accident.
@@ -96,6 +97,31 @@ func TestSometimes(t *testing.T) {
 	c.Do(now.Add(2*time.Hour), func(skipped int64) { ran += skipped })
 	if ran != 50 {
 		t.Errorf("%d of 50 are accounted for", ran)
+	}
+}
+
+// TestT55_SometimesOnASetClock: a clock on the wall that is set back silences nothing, and one set forward lets nothing more through.
+func TestT55_SometimesOnASetClock(t *testing.T) {
+	for _, jump := range []int64{-86400, -3600, 1, 3600, 86400} {
+		var s Sometimes
+		told := 0
+		say := func(now time.Time) { s.Do(now, func(int64) { told++ }) }
+		now := time.Now()
+		say(now)
+		const nanoseconds = 30 // bits below the seconds, of a time that has both
+		set := func(at time.Time) time.Time {
+			*(*uint64)(unsafe.Pointer(&at)) += uint64(jump << nanoseconds)
+			return at
+		}
+		if at := set(now); at.Sub(now) != 0 || at.Unix()-now.Unix() != jump {
+			t.Fatalf("the clock was not set by %d s: %v, %v", jump, now, at)
+		}
+		if say(set(now.Add(900 * time.Millisecond))); told != 1 {
+			t.Errorf("set by %d s: said again too early", jump)
+		}
+		if say(set(now.Add(1100 * time.Millisecond))); told != 2 {
+			t.Errorf("set by %d s: not said again", jump)
+		}
 	}
 }
 
