@@ -87,13 +87,18 @@ func TestT05_StrangersAreCounted(t *testing.T) {
 	})
 }
 
+// T07: a million sources are remembered no further than 65 536, in less than 32 MiB.
 func TestT07_SourcesAreBounded(t *testing.T) {
+	before := held()
 	d := newDoor(Limits{Burst: 1, Strangers: 1 << 30, Ban: time.Minute})
 	now := time.Now()
-	var ip [4]byte
-	for i := range 200000 {
-		ip = [4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}
-		d.let(netip.AddrFrom4(ip), now)
+	for i := range 1000000 {
+		d.let(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), now)
+	}
+	if grown := held() - before; grown > 32<<20 {
+		t.Errorf("a million sources take %d KiB", grown>>10)
+	} else {
+		t.Logf("a million sources take %d KiB", grown>>10)
 	}
 	if n := len(d.young) + len(d.old); n > 2*doorSources {
 		t.Errorf("%d sources are remembered", n)

@@ -3,15 +3,20 @@ package siptx
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 )
 
 var errStream = errors.New("sip: the stream cannot be followed")
 
-// readStream reads messages off a TCP or TLS connection until it ends. A TLS
-// handshake takes place with the first read, and so within the time for it.
+// readStream reads messages off a TCP or TLS connection until it ends. A TLS handshake takes place within
+// the time for the first message, and who does not end it gets no buffer.
 func (t *transport) readStream(s *stream, f Flow) {
+	if c, ok := s.raw.(*tls.Conn); ok && c.HandshakeContext(context.Background()) != nil { // ends when the connection is closed
+		return
+	}
 	r := bufio.NewReaderSize(s.raw, 4096)
 	for {
 		raw, ping, err := readMessage(r)

@@ -113,8 +113,12 @@ type transport struct {
 	conns  map[connKey]*stream
 	all    map[*stream]struct{}
 	perIP  map[netip.Addr]int
-	quit   chan struct{}
-	done   sync.WaitGroup
+
+	knocks   map[net.Conn]struct{} // to WebSocket listeners, not upgraded yet
+	knocking map[netip.Addr]int
+
+	quit chan struct{}
+	done sync.WaitGroup
 }
 
 // Bound is one listener as it is.
@@ -131,6 +135,7 @@ type connKey struct {
 func newTransport(l *Layer) *transport {
 	return &transport{
 		layer: l, wire: l.opt.Wire, conns: map[connKey]*stream{}, all: map[*stream]struct{}{}, perIP: map[netip.Addr]int{}, quit: make(chan struct{}),
+		knocks: map[net.Conn]struct{}{}, knocking: map[netip.Addr]int{},
 	}
 }
 

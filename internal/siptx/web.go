@@ -18,13 +18,43 @@ import (
 func (t *transport) serveWeb(network string, l net.Listener) {
 	srv := &http.Server{
 		ErrorLog:          log.New(io.Discard, "", 0), // strangers' handshakes are counted, not logged
-		ReadHeaderTimeout: t.layer.opt.Limits.First, IdleTimeout: t.layer.opt.Limits.First, MaxHeaderBytes: 16 << 10,
+		ReadHeaderTimeout: t.layer.opt.Limits.First, IdleTimeout: t.layer.opt.Limits.First, MaxHeaderBytes: 16 << 10, ConnState: t.knock,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { t.upgrade(network, w, r) }),
 	}
 	t.mu.Lock()
 	t.web = append(t.web, srv)
 	t.mu.Unlock()
 	t.done.Go(func() { _ = srv.Serve(l) }) // ends with the listener
+}
+
+// knock counts connections that have not asked for the upgrade yet; one too many is closed.
+func (t *transport) knock(c net.Conn, state http.ConnState) {
+	remote, ok := addrOf(c.RemoteAddr())
+	if !ok {
+		return
+	}
+	ip, lim := remote.Addr(), t.layer.opt.Limits
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		known, all := t.layer.opt.Known(ip), len(t.knocks)+len(t.all)
+		if !known && (all >= lim.Connections || t.knocking[ip]+t.perIP[ip] >= lim.PerIP) || all >= 2*lim.Connections {
+			t.layer.stats.Connections.Add(1)
+			_ = c.Close()
+			return
+		}
+		t.knocks[c] = struct{}{}
+		t.knocking[ip]++
+	case http.StateHijacked, http.StateClosed:
+		if _, in := t.knocks[c]; !in {
+			return
+		}
+		delete(t.knocks, c)
+		if t.knocking[ip]--; t.knocking[ip] == 0 {
+			delete(t.knocking, ip)
+		}
+	}
 }
 
 // ended is a net.Conn of addresses only: the WebSocket owns the real one.

@@ -1,0 +1,168 @@
+package siptx
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"jigasi/internal/lab/soak"
+
+	"github.com/coder/websocket"
+)
+
+// held is the memory of this process that is not free, without what can be collected.
+func held() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc + m.StackInuse)
+}
+
+// hello is the first flight of a TLS client.
+func hello(t *testing.T) []byte {
+	t.Helper()
+	a, b := net.Pipe()
+	defer func() { _ = a.Close(); _ = b.Close() }()
+	go func() { _ = tls.Client(a, &tls.Config{ServerName: "localhost"}).HandshakeContext(t.Context()) }()
+	buf := make([]byte, 16384)
+	n, err := b.Read(buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return buf[:n]
+}
+
+// crowd opens connections from many addresses of this machine; each says something and no more. It gives
+// them, and how many were open at once at most, as far as the layer counts them.
+func crowd(t *testing.T, l *Layer, addr netip.AddrPort, count int, say []byte) (all []net.Conn, most int) {
+	t.Helper()
+	for i := range count {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 9, byte(i/8/250), byte(1+i/8%250))}}
+		c, err := d.Dial("tcp", addr.String())
+		if err != nil {
+			t.Error(err)
+			return all, most
+		}
+		all = append(all, c)
+		_, _ = c.Write(say)
+		if i%50 == 49 || i == count-1 {
+			l.tp.mu.Lock()
+			most = max(most, len(l.tp.all)+len(l.tp.knocks))
+			l.tp.mu.Unlock()
+		}
+	}
+	return all, most
+}
+
+// dismiss waits until all are closed by the other side, and gives how many were not.
+func dismiss(all []net.Conn, end time.Time) (open int) {
+	for _, c := range all {
+		_ = c.SetReadDeadline(end)
+		if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+			open++
+		}
+		_ = c.Close()
+	}
+	return open
+}
+
+// T07: thousands of connections that say nothing, or too little, or promise much: so many are kept as there may be,
+// they cost little, they end after the time for a first message, and who is known is served meanwhile.
+func TestT07_CrowdsAreBounded(all *testing.T) {
+	count, first := soak.Count(300, 5000), time.Duration(soak.Count(3, 5))*time.Second
+	cfg, waits := certify(all), []func(*testing.T){}
+	for _, tt := range []struct {
+		network, name string
+		say           []byte
+	}{
+		{"tcp", "silent", nil},
+		{"tcp", "slow", []byte("OPTIONS sip:a SIP/2.0\r\nVia:")},
+		{"tcp", "promising", []byte("OPTIONS sip:a SIP/2.0\r\nContent-Length: 65000\r\n\r\nx")},
+		{"tls", "silent", nil},
+		{"tls", "half a handshake", hello(all)},
+		{"ws", "slow", []byte("GET / HTTP/1.1\r\nHost:")},
+		{"wss", "half a handshake", hello(all)},
+	} {
+		all.Run(tt.network+", "+tt.name, func(t *testing.T) {
+			most := soak.Count(200, 1000)
+			us := netip.MustParseAddr("127.0.0.1")
+			l, addr := serve(all, tt.network, Options{
+				TLS: cfg, Open: true, Limits: Limits{Connections: most, First: first}, Known: func(ip netip.Addr) bool { return ip == us },
+			})
+			a, _ := serve(t, "udp", Options{TLS: cfg})
+			before := held()
+			conns, open := crowd(t, l, addr, count, tt.say)
+			if got := ask(t, a, tt.network, addr, "localhost"); got != 200 {
+				t.Errorf("who is known is answered %d", got)
+			}
+			grown := held() - before
+			if open > most {
+				t.Errorf("%d connections are open, of %d that may be", open, most)
+			}
+			if grown > 32<<20 {
+				t.Errorf("they hold %d KiB", grown>>10)
+			}
+			refused := l.Stats().Connections.Load()
+			if refused == 0 {
+				t.Errorf("of %d connections none was refused", count)
+			}
+			t.Logf("%d connections: %d open at once, %d refused, %d KiB", count, open, refused, grown>>10)
+			wait := func(t *testing.T) {
+				if n := dismiss(conns, time.Now().Add(first+20*time.Second)); n > 0 {
+					t.Errorf("%d connections of %d are open still", n, count)
+				}
+			}
+			if soak.Full() {
+				wait(t)
+			} else {
+				waits = append(waits, wait) // all at once
+			}
+		})
+	}
+	for _, wait := range waits {
+		wait(all)
+	}
+}
+
+// A WebSocket of a stranger is counted once, as a handshake and then as a connection.
+func TestWebSocketIsCountedOnce(t *testing.T) {
+	l, addr := serve(t, "ws", Options{Open: true, Limits: Limits{PerIP: 2}})
+	var open []*websocket.Conn
+	dial := func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		c, _, err := websocket.Dial(ctx, fmt.Sprintf("ws://%s", addr), &websocket.DialOptions{Subprotocols: []string{"sip"}})
+		if err == nil {
+			t.Cleanup(func() { _ = c.CloseNow() })
+			open = append(open, c)
+		}
+		return err
+	}
+	for i := range 2 {
+		if err := dial(); err != nil {
+			t.Fatalf("connection %d: %v", i, err)
+		}
+	}
+	if dial() == nil {
+		t.Error("a third connection of one address is taken")
+	}
+	_ = open[0].CloseNow()
+	for end := time.Now().Add(20 * time.Second); dial() != nil; <-time.After(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no connection is taken after one has ended")
+		}
+	}
+	l.tp.mu.Lock()
+	defer l.tp.mu.Unlock()
+	if len(l.tp.knocks) != 0 || len(l.tp.knocking) != 0 {
+		t.Errorf("%d handshakes of %d addresses are left", len(l.tp.knocks), len(l.tp.knocking))
+	}
+}
