@@ -94,7 +94,8 @@ type Header struct{ Name, Value string }
 // A Client keeps the nonces of one login, so that later requests need no
 // further round trip. It is safe for concurrent use.
 type Client struct {
-	login Login
+	login  Login
+	listed bool // the realms are the user's, not learnt
 
 	mu    sync.Mutex
 	spots []*protection
@@ -103,7 +104,19 @@ type Client struct {
 // New makes a client that has seen no challenge yet.
 func New(login Login) *Client {
 	login.Realms = slices.Clone(login.Realms)
-	return &Client{login: login}
+	return &Client{login: login, listed: len(login.Realms) > 0}
+}
+
+// Forget drops the realm that was believed and all nonces, so that the next challenge is believed again;
+// false means that the realms are the user's own words. It is for a registrar that has a new realm, and nobody else.
+func (c *Client) Forget() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.listed {
+		return false
+	}
+	c.login.Realms, c.spots = nil, nil
+	return true
 }
 
 // A protection is one protection space, RFC 3261, 22.1: a kind and a realm.

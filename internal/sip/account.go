@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -202,6 +203,9 @@ func (a *account) run() {
 		a.flow.Release()
 		a.flow = siptx.Flow{}
 	}()
+	if !a.turn() {
+		return
+	}
 	failures := 0
 	var lost time.Time
 	for {
@@ -219,7 +223,7 @@ func (a *account) run() {
 			return
 		case cut:
 			// At once, but of a server that closes each connection not without end.
-			if since := time.Since(lost); since < lossEvery && a.pause(lossEvery-since, false) == stopped {
+			if since := time.Since(lost); since < lossEvery && a.pause(lossEvery-since, false) == stopped || !a.turn() {
 				return
 			}
 			failures, lost = -1, time.Now()
@@ -228,22 +232,47 @@ func (a *account) run() {
 	}
 }
 
-// lossEvery is the least time between registrations because of a lost connection, and what is waited where the
-// server is not back at once.
-const lossEvery = 2 * time.Second
+const (
+	// lossEvery is the least time between registrations because of a lost connection, and what is waited where the
+	// server is not back at once.
+	lossEvery     = 2 * time.Second
+	refusedWait   = 5 * time.Minute  // with wrong credentials, so that no server locks the account
+	maxRetryAfter = 30 * time.Minute // of what a server asks for
+	startStep     = 20 * time.Millisecond
+	startSpread   = 10 * time.Second
+)
 
-// backoff is how long to wait after a failure: 2 s where the connection has just been lost, else from 5 s on, doubled,
-// at most a minute, and spread so that many gateways do not come at once; with wrong credentials five minutes, so
-// that no server locks the account (T43).
+// backoff is how long to wait after a failure (T43): 2 s where the connection has just been lost, else 10 s, doubled,
+// at most a minute, and half of that is drawn by lot, so that many accounts and many gateways do not come at once
+// (RFC 5626, 4.5). A server that says when it wants to be asked again is not asked earlier.
 func (a *account) backoff(failures int, err error) time.Duration {
-	if refused(err) {
-		return 5 * time.Minute
-	}
-	wait := lossEvery
+	wait := lossEvery + rand.N(lossEvery/4)
 	if failures > 0 {
-		wait = min(48*time.Second, 5*time.Second<<min(failures-1, 5))
+		half := min(time.Minute, 10*time.Second<<min(failures-1, 5)) / 2
+		wait = half + rand.N(half)
 	}
-	return wait + rand.N(wait/4)
+	if refused(err) {
+		wait = refusedWait + rand.N(refusedWait/10)
+	}
+	var s statusError
+	if errors.As(err, &s) && s.after > wait {
+		wait = s.after + rand.N(s.after/4+time.Second)
+	}
+	return wait
+}
+
+// turn waits until an account may register where many have to at once, at the start and when their connection is
+// lost; false means that it is stopped.
+func (a *account) turn() bool {
+	n := len(a.ua.accounts)
+	t := time.NewTimer(time.Duration(slices.Index(a.ua.accounts, a)) * min(startStep, startSpread/time.Duration(n)))
+	defer t.Stop()
+	select {
+	case <-a.quit:
+		return false
+	case <-t.C:
+		return true
+	}
 }
 
 // rest is how a pause ended.

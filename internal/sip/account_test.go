@@ -129,7 +129,7 @@ func TestT43_RegistrationBacksOff(t *testing.T) {
 		})
 		return asked, longest, shortest
 	}
-	if n, longest, shortest := count(503, time.Hour, true); longest > 61*time.Second || shortest < 5*time.Second || n > 80 {
+	if n, longest, shortest := count(503, time.Hour, true); longest > 61*time.Second || shortest < 5*time.Second || n > 100 {
 		t.Errorf("503: asked %d times an hour, %v to %v apart", n, shortest, longest)
 	}
 	if n, _, _ := count(403, time.Hour, false); n > 13 {

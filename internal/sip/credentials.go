@@ -1,6 +1,7 @@
 package sip
 
 import (
+	"errors"
 	"jigasi/internal/digest"
 	"jigasi/internal/siptx"
 
@@ -17,6 +18,20 @@ func (c *credentials) accept(res *sip.Response) bool {
 	}
 	kind, ok := digest.KindOf(res.StatusCode)
 	return ok && c.at.Challenged(kind, siptx.Values(res, kind.ChallengeHeader())) == nil
+}
+
+// acceptAnew is accept for the account's own registrar, which may have taken another realm.
+func (a *account) acceptAnew(c *credentials, res *sip.Response) bool {
+	kind, ok := digest.KindOf(res.StatusCode)
+	if !ok {
+		return false
+	}
+	values := siptx.Values(res, kind.ChallengeHeader())
+	err := c.at.Challenged(kind, values)
+	if errors.Is(err, digest.ErrRealm) && a.digest.Forget() {
+		err = c.at.Challenged(kind, values)
+	}
+	return err == nil
 }
 
 // put adds what is known to a request that is about to be sent, once for each time.

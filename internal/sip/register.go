@@ -17,6 +17,12 @@ import (
 type statusError struct {
 	status int
 	reason string
+	after  time.Duration // that the server wants us to wait (Retry-After); 0 where it does not say
+}
+
+func errorOf(res *sip.Response) statusError {
+	after := time.Duration(max(0, siptx.Leading(siptx.Value(res, "Retry-After")))) * time.Second
+	return statusError{res.StatusCode, siptx.Clean(res.Reason), min(after, maxRetryAfter)}
 }
 
 func (e statusError) Error() string {
@@ -82,15 +88,15 @@ func (a *account) registerAt(ctx context.Context, f siptx.Flow, expires time.Dur
 				return a.granted(res, contact, expires), nil
 			}
 			contact = a.ua.contact(f, a)
-		case creds.accept(res):
+		case a.acceptAnew(creds, res):
 		case status == 423:
 			least := time.Duration(siptx.Leading(siptx.Value(res, "Min-Expires"))) * time.Second
 			if least <= expires || least > 24*time.Hour {
-				return 0, statusError{status, siptx.Clean(res.Reason)}
+				return 0, errorOf(res)
 			}
 			expires = least
 		default:
-			return 0, statusError{status, siptx.Clean(res.Reason)}
+			return 0, errorOf(res)
 		}
 		req = a.registerRequest(f, contact, expires)
 	}
