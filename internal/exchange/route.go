@@ -11,6 +11,10 @@ import (
 	"jigasi/internal/cause"
 	"jigasi/internal/stanza"
 	"jigasi/internal/xlog"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/language"
+	"golang.org/x/text/unicode/norm"
 )
 
 // HeaderNames are the SIP headers of an INVITE that say which meeting a call is
@@ -87,7 +91,38 @@ func (r Rules) Route(get func(name string) string) (Target, error) {
 	if domain == "" {
 		domain = r.DomainBase
 	}
-	return r.Resolve(t, room, domain)
+	return r.Resolve(t, asTyped(room), domain)
+}
+
+// asTyped is the name that the web page sends to the servers when somebody types a room's: percent signs are read
+// once, the characters are brought into one form (NFKC) and to lower case, and what is left that is not of ASCII, and
+// white space, is written with percent signs. Who types a name on a telephone's way in is so in the same room as who
+// types it into a browser. What no room may have is left as it is, to be refused.
+func asTyped(room string) string {
+	name, at, address := strings.Cut(room, "@")
+	if !utf8.ValidString(name) || strings.ContainsFunc(name, unprintable) || strings.ContainsAny(name, forbidden) {
+		return room
+	}
+	if decoded, err := url.PathUnescape(name); err == nil && utf8.ValidString(decoded) {
+		name = decoded
+	}
+	if address {
+		at = "@" + at
+	}
+	if name = cases.Lower(language.Und).String(norm.NFKC.String(name)); strings.Contains(name, "'") {
+		return name + at // browsers leave it, and no server takes it
+	}
+	return strings.ToLower(strings.ReplaceAll(unreserved.Replace(url.QueryEscape(name)), "+", "%20")) + at
+}
+
+// unreserved are the marks that a browser does not write with percent signs, and Go does.
+var unreserved = strings.NewReplacer("%21", "!", "%28", "(", "%29", ")", "%2A", "*")
+
+// forbidden are the characters that no room's name has.
+const forbidden = `"&'/:<>@`
+
+func unprintable(c rune) bool {
+	return unicode.IsControl(c) || unicode.IsSpace(c) && c != ' ' || unicode.Is(unicode.Cf, c)
 }
 
 // Resolve completes t for a room given by name or by address. domain is the base
@@ -102,11 +137,11 @@ func (r Rules) Resolve(t Target, room, domain string) (Target, error) {
 		}
 	}
 	t.Room = stanza.ParseJID(room).Bare()
-	if !nameable(t.Room.Local) || !nameable(t.Room.Domain) || strings.ContainsAny(room, " \t\r\n\"&'<>\x00") {
+	if !nameable(t.Room.Local) || !nameable(t.Room.Domain) || norm.NFKC.String(t.Room.Domain) != t.Room.Domain || strings.ContainsRune(t.Room.Domain, '\u3002') || strings.ContainsAny(room, " \t\r\n\"&'<>\x00") {
 		return Target{}, cause.Cause{Code: cause.NoRoom, Text: "the room name has no usable address: " +
 			"give room@conference.DOMAIN, or set the conference domain (MUC_SERVICE_ADDRESS)"}
 	}
-	t.Room.Local = strings.ToLower(t.Room.Local)
+	t.Room.Local, t.Room.Domain = strings.ToLower(t.Room.Local), strings.ToLower(t.Room.Domain)
 	t.Domain, t.Tenant = r.split(t.Room.Domain, t.Tenant, domain)
 	if t.Domain == "" {
 		return Target{}, cause.Cause{Code: cause.NoRoom, Text: "the XMPP domain of the room is not known: set DOMAIN_BASE"}
@@ -119,7 +154,7 @@ func (r Rules) Resolve(t Target, room, domain string) (Target, error) {
 // refuse, or read in another way than we do, is refused by us.
 func nameable(s string) bool {
 	return s != "" && len(s) <= 255 && utf8.ValidString(s) && !strings.ContainsFunc(s, func(c rune) bool {
-		return unicode.IsControl(c) || unicode.IsSpace(c) || unicode.Is(unicode.Cf, c) || strings.ContainsRune(`"&'/:<>@`, c)
+		return unprintable(c) || c == ' ' || strings.ContainsRune(forbidden, c)
 	})
 }
 
