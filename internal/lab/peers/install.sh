@@ -13,6 +13,7 @@ want kamailio kamailio
 want sox sox
 want flite flite
 want pocketsphinx_continuous "pocketsphinx pocketsphinx-en-us"
+want linphonec linphone-cli
 want turnserver coturn
 want chromium chromium
 want node nodejs
