@@ -10,6 +10,7 @@ want prosody "prosody lua-unbound lua-sec lua-expat"
 want sipp sip-tester
 want baresip baresip-core
 want kamailio kamailio
+want rtpengine rtpengine-daemon
 want sox sox
 want flite flite
 want pocketsphinx_continuous "pocketsphinx pocketsphinx-en-us"
@@ -21,6 +22,7 @@ want npm npm
 want curl curl
 want systemd-analyze systemd
 ls /usr/lib/*/kamailio/modules/tls.so >/dev/null 2>&1 || missing="$missing kamailio-tls-modules"
+ls /usr/lib/*/kamailio/modules/websocket.so >/dev/null 2>&1 || missing="$missing kamailio-websocket-modules"
 test -f /usr/include/opus/opus.h || missing="$missing libopus-dev gcc libc6-dev"
 if test -n "$missing"; then
 	export DEBIAN_FRONTEND=noninteractive

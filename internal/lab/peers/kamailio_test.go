@@ -5,6 +5,7 @@ package peers
 import (
 	"fmt"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -42,12 +43,20 @@ func startKamailio(t *testing.T, a *authority, r registrar) *kamailio {
 	cfg := fill(t, dir, "kamailio.cfg", map[string]string{
 		"PORT": fmt.Sprint(k.port), "TLS": fmt.Sprint(k.tls), "CERT": cert, "KEY": key, "CA": a.file, "NONCE": fmt.Sprint(r.nonce), "DIGEST": r.digest,
 	})
+	runKamailio(t, cfg, k.tls)
+	return k
+}
+
+// runKamailio runs one with a configuration until the end of the test, and returns when it takes connections at a port.
+func runKamailio(t *testing.T, cfg string, port int) {
+	t.Helper()
+	dir := filepath.Dir(cfg)
 	child(t, "kamailio", "-f", cfg, "-DD", "-E", "-m", "32", "-M", "4", "-Y", dir, "-w", dir)
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		c, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", k.tls))
+		c, err := net.Dial("tcp", addr(port))
 		if err == nil {
 			c.Close()
-			return k
+			return
 		}
 		if time.Now().After(end) {
 			t.Fatal("kamailio does not start")
