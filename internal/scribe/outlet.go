@@ -25,13 +25,16 @@ const (
 // A queue is bounded, and ordered.
 type queue struct {
 	max   int
+	waits *atomic.Int64 // how many, of all queues of this sort
 	wake  chan struct{}
 	mu    sync.Mutex
 	list  []transcript.Entry
 	ended bool
 }
 
-func newQueue(max int) *queue { return &queue{max: max, wake: make(chan struct{}, 1)} }
+func newQueue(max int, waits *atomic.Int64) *queue {
+	return &queue{max: max, waits: waits, wake: make(chan struct{}, 1)}
+}
 
 // put appends an entry, and drops the oldest where there are too many.
 func (q *queue) put(e transcript.Entry) (dropped bool) {
@@ -39,6 +42,8 @@ func (q *queue) put(e transcript.Entry) (dropped bool) {
 	defer q.mu.Unlock()
 	if dropped = len(q.list) >= q.max; dropped {
 		q.list = q.list[1:]
+	} else {
+		q.waits.Add(1)
 	}
 	q.list = append(q.list, e)
 	q.poke()
@@ -60,6 +65,14 @@ func (q *queue) end() {
 	q.poke()
 }
 
+// drop forgets what nobody takes any more.
+func (q *queue) drop() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waits.Add(-int64(len(q.list)))
+	q.list = nil
+}
+
 // take waits for an entry; without one, the queue has ended or ctx is done.
 func (q *queue) take(ctx context.Context) (transcript.Entry, bool) {
 	for {
@@ -67,6 +80,7 @@ func (q *queue) take(ctx context.Context) (transcript.Entry, bool) {
 		if len(q.list) > 0 && ctx.Err() == nil {
 			e := q.list[0]
 			q.list = q.list[1:]
+			q.waits.Add(-1)
 			q.mu.Unlock()
 			return e, true
 		}
@@ -94,7 +108,8 @@ type outlet struct {
 }
 
 func newOutlet(s *Scribe, p Publisher) *outlet {
-	o := &outlet{s: s, name: p.Name(), queue: newQueue(MaxQueue), keep: func(transcript.Entry) bool { return true }, done: make(chan struct{})}
+	_, tells := p.(Noticer)
+	o := &outlet{s: s, name: p.Name(), queue: newQueue(MaxQueue, &s.o.Counts.Unpublished), keep: func(e transcript.Entry) bool { return tells || e.Kind != notice }, done: make(chan struct{})}
 	go o.publish(p)
 	return o
 }
@@ -112,6 +127,7 @@ func (o *outlet) put(e transcript.Entry) {
 		q.list = slices.DeleteFunc(q.list, func(old transcript.Entry) bool { return old.Interim && old.ID == e.ID })
 		drop := e.Interim && len(q.list) >= fewInterims
 		o.s.o.Counts.InterimsDropped.Add(int64(before - len(q.list)))
+		q.waits.Add(int64(len(q.list) - before))
 		q.mu.Unlock()
 		if drop {
 			o.s.o.Counts.InterimsDropped.Add(1)
@@ -140,7 +156,12 @@ func (o *outlet) publish(p Publisher) {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(o.s.ctx, publishLimit)
-		err := p.Publish(ctx, e)
+		var err error
+		if n, ok := p.(Noticer); ok && e.Kind == notice {
+			err = n.Notice(ctx, e.Text)
+		} else {
+			err = p.Publish(ctx, e)
+		}
 		cancel()
 		if err != nil {
 			failed++
@@ -157,7 +178,7 @@ func (o *outlet) publish(p Publisher) {
 
 // newJournalist is the outlet that writes the journal.
 func newJournalist(s *Scribe, j *transcript.Journal) *outlet {
-	o := &outlet{s: s, name: "journal", queue: newQueue(MaxQueue), keep: func(e transcript.Entry) bool { return !e.Interim }, done: make(chan struct{})}
+	o := &outlet{s: s, name: "journal", queue: newQueue(MaxQueue, &s.o.Counts.Unpublished), keep: func(e transcript.Entry) bool { return !e.Interim && e.Kind != notice }, done: make(chan struct{})}
 	go o.keepJournal(j)
 	return o
 }

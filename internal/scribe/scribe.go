@@ -58,6 +58,10 @@ type Counts struct {
 	PublishErrors    atomic.Int64
 	InterimsDropped  atomic.Int64
 	FinalsDropped    atomic.Int64 // by an outlet that is broken
+	Notices          atomic.Int64 // that rooms were told of trouble
+	Unpublished      atomic.Int64 // entries that wait for an outlet now
+	Untranslated     atomic.Int64 // sentences that wait for a translator now
+	TranslateTime    recognize.Spread
 }
 
 // A Scribe transcribes one session.
@@ -71,9 +75,11 @@ type Scribe struct {
 	outlets []*outlet
 	workers sync.WaitGroup // translators
 
-	mu     sync.Mutex
-	voices map[*Voice]bool
-	ended  bool
+	mu          sync.Mutex
+	voices      map[*Voice]bool
+	ended       bool
+	told        map[string]bool // notices
+	interrupted bool            // the last of them says that there are no captions
 
 	translating sync.Mutex
 	target      map[string]*queue // a translator's queue for each language that was ever wanted
@@ -91,7 +97,7 @@ func New(o Options) *Scribe {
 	}
 	s := &Scribe{
 		o: o, log: xlog.Or(o.Log), in: make(chan transcript.Entry, 64), stopped: make(chan struct{}),
-		voices: map[*Voice]bool{}, target: map[string]*queue{},
+		voices: map[*Voice]bool{}, told: map[string]bool{}, target: map[string]*queue{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if o.Journal != nil {

@@ -65,15 +65,17 @@ func (s *Scribe) endTranslators() {
 // translateInto starts the translator of one language: one sentence after the other, so that their
 // order holds. It goes on to the end of the session.
 func (s *Scribe) translateInto(lang string) {
-	q := newQueue(maxUntranslated)
+	q := newQueue(maxUntranslated, &s.o.Counts.Untranslated)
 	s.target[lang] = q
 	s.workers.Go(func() {
+		defer q.drop()
 		var sometimes xlog.Sometimes
 		for {
 			e, ok := q.take(s.ctx)
 			if !ok {
 				return
 			}
+			began := time.Now()
 			ctx, cancel := context.WithTimeout(s.ctx, translate.Limit)
 			text, err := s.o.Translator.Translate(ctx, e.Text, recognize.Primary(e.Language), lang)
 			cancel()
@@ -85,6 +87,7 @@ func (s *Scribe) translateInto(lang string) {
 				continue
 			}
 			s.o.Counts.Translated.Add(1)
+			s.o.Counts.TranslateTime.Add(time.Since(began))
 			e.Kind, e.Language, e.Text, e.Confidence, e.Stability = transcript.Translation, lang, text, 0, 0
 			s.in <- e
 		}

@@ -57,7 +57,7 @@ func (s *Scribe) Listen(p transcript.Person, id, language string) (*Voice, error
 	}
 	v.speaker = recognize.Listen(s.ctx, recognize.Options{
 		Service: s.o.Service, Who: recognize.Who{Session: s.o.Session, ID: id, Language: language},
-		Gate: s.o.Gate, Emit: v.said, EndLimit: s.o.EndLimit, Counts: &s.o.Counts.Words, Log: s.log,
+		Gate: s.o.Gate, Emit: v.said, Trouble: func(err error, row int) { s.trouble(language, err, row) }, EndLimit: s.o.EndLimit, Counts: &s.o.Counts.Words, Log: s.log,
 	})
 	for old := range s.voices {
 		select {

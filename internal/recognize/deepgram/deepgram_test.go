@@ -119,7 +119,7 @@ func TestMessages(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	s := prove.Serve(t, prove.Moody(1, prove.Refuse), nil)
-	if _, err := service(s).Open(t.Context(), who); err == nil || err.Error() != "the service answers 503 to the WebSocket" {
+	if _, err := service(s).Open(t.Context(), who); err == nil || err.Error() != "the service answers 503" {
 		t.Error(err)
 	}
 	if n := New(Options{Key: key}).Needs(); !n.Pace || n.Idle >= 10*time.Second || !strings.HasPrefix(New(Options{}).o.URL, "wss://") {

@@ -1,5 +1,5 @@
-// Package google is Google Cloud Speech (v1, gRPC) as a speech service: a stream for each speaker,
-// renewed between two utterances before Google's five minutes are over.
+// Package google is Google Cloud Speech over gRPC as a speech service, by version 1 of its API, or by version 2 where a
+// project is named: a stream for each speaker, renewed between two utterances before Google's five minutes are over.
 package google
 
 import (
@@ -9,13 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"jigasi/internal/recognize"
 
-	"cloud.google.com/go/speech/apiv1/speechpb"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 )
@@ -24,6 +23,8 @@ import (
 type Options struct {
 	Endpoint    string // host:port; default Google's
 	Model       string // default latest_long
+	Project     string // with it, version 2 of the API
+	Location    string // of version 2; default global
 	Punctuation bool
 	Phrases     []string                              // that are likely
 	Token       func(context.Context) (string, error) // of the operator's account
@@ -42,7 +43,13 @@ func New(o Options) (*Service, error) {
 }
 
 func dial(o Options, secure credentials.TransportCredentials) (*Service, error) {
-	o.Endpoint, o.Model = cmp.Or(o.Endpoint, "speech.googleapis.com:443"), cmp.Or(o.Model, "latest_long")
+	o.Model, o.Location = cmp.Or(o.Model, "latest_long"), cmp.Or(o.Location, "global")
+	if o.Endpoint == "" {
+		o.Endpoint = "speech.googleapis.com:443"
+		if o.Project != "" && o.Location != "global" {
+			o.Endpoint = o.Location + "-" + o.Endpoint
+		}
+	}
 	conn, err := grpc.NewClient(o.Endpoint, grpc.WithTransportCredentials(secure), grpc.WithPerRPCCredentials(bearer{o.Token, secure.Info().SecurityProtocol == "tls"}))
 	if err != nil {
 		return nil, errors.New("the endpoint of Google's service is none")
@@ -94,52 +101,49 @@ func language(tag string) string {
 // Open begins a stream. Google says only with its first answer whether it takes it.
 func (s *Service) Open(ctx context.Context, w recognize.Who) (recognize.Stream, error) {
 	if _, err := s.o.Token(ctx); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", recognize.ErrCredential, err)
 	}
 	st := &stream{results: make(chan recognize.Result, 64)}
 	st.ctx, st.cancel = context.WithCancel(ctx)
-	call, err := speechpb.NewSpeechClient(s.conn).StreamingRecognize(st.ctx)
-	if err != nil {
+	begin := s.first
+	if s.o.Project != "" {
+		begin = s.second
+	}
+	var err error
+	if st.call, err = begin(st.ctx, language(w.Language)); err != nil {
 		st.cancel()
 		return nil, plain(err)
-	}
-	st.call = call
-	config := &speechpb.RecognitionConfig{
-		Encoding: speechpb.RecognitionConfig_LINEAR16, SampleRateHertz: recognize.Rate, LanguageCode: language(w.Language),
-		Model: s.o.Model, EnableAutomaticPunctuation: s.o.Punctuation,
-	}
-	if len(s.o.Phrases) > 0 {
-		config.SpeechContexts = []*speechpb.SpeechContext{{Phrases: s.o.Phrases}}
-	}
-	first := &speechpb.StreamingRecognizeRequest{StreamingRequest: &speechpb.StreamingRecognizeRequest_StreamingConfig{
-		StreamingConfig: &speechpb.StreamingRecognitionConfig{Config: config, InterimResults: true},
-	}}
-	if err := call.Send(first); err != nil {
-		st.cancel()
-		return nil, st.why(err)
 	}
 	go st.read()
 	return st, nil
 }
 
 // plain is an error without what Google has written.
-func plain(err error) error { return fmt.Errorf("google answers %s", status.Code(err)) }
+func plain(err error) error {
+	switch code := status.Code(err); code {
+	case codes.Unauthenticated, codes.PermissionDenied:
+		return fmt.Errorf("%w: google answers %s: the account behind transcription.google needs the role of a Cloud Speech client", recognize.ErrCredential, code)
+	case codes.InvalidArgument:
+		return fmt.Errorf("%w: google answers %s: see transcription.google.model", recognize.ErrLanguage, code)
+	default:
+		return fmt.Errorf("google answers %s", code)
+	}
+}
+
+// A wire is a call in one of the versions of the API.
+type wire interface {
+	send(pcm []byte) error
+	CloseSend() error
+	receive() ([]recognize.Result, error)
+}
 
 // A stream is one call.
 type stream struct {
-	call    speechpb.Speech_StreamingRecognizeClient
+	call    wire
 	ctx     context.Context
 	cancel  context.CancelFunc
 	results chan recognize.Result
 	err     error
-}
-
-// why asks for the status behind a failed Send.
-func (st *stream) why(err error) error {
-	if errors.Is(err, io.EOF) {
-		_, err = st.call.Recv()
-	}
-	return plain(err)
 }
 
 const writeLimit = 5 * time.Second
@@ -148,8 +152,7 @@ const writeLimit = 5 * time.Second
 func (st *stream) Write(pcm []byte) error {
 	slow := time.AfterFunc(writeLimit, st.cancel)
 	defer slow.Stop()
-	err := st.call.Send(&speechpb.StreamingRecognizeRequest{StreamingRequest: &speechpb.StreamingRecognizeRequest_AudioContent{AudioContent: pcm}})
-	if err != nil {
+	if err := st.call.send(pcm); err != nil {
 		return errors.New("the stream takes no more sound") // Err says why
 	}
 	return nil
@@ -171,18 +174,18 @@ func (st *stream) read() {
 	defer close(st.results)
 	defer st.cancel()
 	for {
-		answer, err := st.call.Recv()
+		heard, err := st.call.receive()
 		switch {
 		case errors.Is(err, io.EOF):
+			return
+		case errors.Is(err, errAnswer):
+			st.err = err
 			return
 		case err != nil:
 			st.err = plain(err)
 			return
-		case answer.GetError() != nil:
-			st.err = fmt.Errorf("google answers code %d", answer.GetError().GetCode())
-			return
 		}
-		for _, r := range results(answer) {
+		for _, r := range heard {
 			select {
 			case st.results <- r:
 			case <-st.ctx.Done():
@@ -191,33 +194,4 @@ func (st *stream) read() {
 			}
 		}
 	}
-}
-
-// results makes one interim of the parts that Google gives, the stable ones first; finals stay apart.
-func results(answer *speechpb.StreamingRecognizeResponse) []recognize.Result {
-	var out []recognize.Result
-	var texts []string
-	interim := recognize.Result{Start: recognize.Unknown, End: recognize.Unknown}
-	for _, part := range answer.GetResults() {
-		if len(part.GetAlternatives()) == 0 {
-			continue
-		}
-		best := part.GetAlternatives()[0]
-		if part.GetIsFinal() {
-			out = append(out, recognize.Result{
-				Text: best.GetTranscript(), Final: true, Confidence: float64(best.GetConfidence()),
-				Start: recognize.Unknown, End: part.GetResultEndTime().AsDuration(),
-			})
-			continue
-		}
-		if len(texts) == 0 {
-			interim.Stability = float64(part.GetStability())
-		}
-		texts = append(texts, strings.TrimSpace(best.GetTranscript()))
-	}
-	if len(texts) > 0 {
-		interim.Text = strings.Join(texts, " ")
-		out = append(out, interim)
-	}
-	return out
 }

@@ -209,7 +209,7 @@ func (b *batcher) ask(one batch) (string, error) {
 	}
 	defer func() { _ = w.Body.Close() }()
 	if w.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("the service answers %d", w.StatusCode)
+		return "", socket.Status(w.StatusCode)
 	}
 	var answer struct {
 		Text *string `json:"text"`

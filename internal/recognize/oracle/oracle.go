@@ -78,7 +78,7 @@ func (s *Service) Open(ctx context.Context, w recognize.Who) (recognize.Stream, 
 	}
 	l, err := readLogin(s.o.ConfigFile, s.o.Profile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w: see transcription.oracle.config_file", recognize.ErrCredential, err)
 	}
 	d := &dialect{compartment: s.o.Compartment}
 	if d.headers, err = l.sign(u, time.Now()); err != nil {

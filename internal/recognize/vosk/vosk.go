@@ -53,7 +53,7 @@ func (s *Service) Open(ctx context.Context, w recognize.Who) (recognize.Stream, 
 	if len(s.o.URLs) > 0 {
 		primary := cmp.Or(recognize.Primary(w.Language), "en")
 		if url = s.o.URLs[primary]; url == "" {
-			return nil, fmt.Errorf("there is no Vosk server for the language %q", primary)
+			return nil, fmt.Errorf("%w: transcription.vosk.urls has no server for %q", recognize.ErrLanguage, primary)
 		}
 	}
 	d := &dialect{window: make(chan struct{}, window), patience: s.patience}
