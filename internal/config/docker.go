@@ -232,6 +232,7 @@ func (d *docker) extra() {
 	if d.from = "JIGASI_TRANSCRIBER_OCI_REGION"; d.or(d.from, "") != "" {
 		d.set(prefixWords+"oci.websocketUrl", "wss://realtime.aiservice."+d.or(d.from, "")+".oci.oraclecloud.com")
 	}
+	d.googleAccount()
 	if d.from = "JIGASI_TRANSCRIBER_FILTER_SILENCE"; d.on(d.from) {
 		d.set(prefixWords+"FILTER_SILENCE", "true")
 	}

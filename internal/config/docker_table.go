@@ -91,8 +91,17 @@ var variables = []variable{
 	{name: "JIGASI_TRANSCRIBER_CUSTOM_TRANSLATION_SERVICE", to: "transcription.translation.service", property: prefixWords + "translationService"},
 	{name: "JIGASI_TRANSCRIBER_LIBRETRANSLATE_URL", to: "transcription.translation.libre.url", property: prefixWords + "libreTranslate.api_url"},
 	{name: "JIGASI_TRANSCRIBER_FILTER_SILENCE", to: "transcription.gate"},
+	{name: "JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL", to: "transcription.remote.url", property: prefixWords + "remoteTranscriptionConfigUrl"},
+	{name: "JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_KEY_PATH", to: "transcription.remote.key", property: prefixWords + "remoteTranscriptionConfigUrl.keyPath", note: "the file is read"},
+	{name: "JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_KEY_ID", to: "transcription.remote.key_name", property: prefixWords + "remoteTranscriptionConfigUrl.kid"},
+	{name: "JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_AUD", to: "transcription.remote.audience", property: prefixWords + "remoteTranscriptionConfigUrl.aud"},
+	{name: "GC_PROJECT_ID", to: "transcription.google.account", note: "of the service account"},
+	{name: "GC_PRIVATE_KEY_ID", to: "transcription.google.account", note: "of the service account"},
+	{name: "GC_PRIVATE_KEY", to: "transcription.google.account", note: "of the service account; needed"},
+	{name: "GC_CLIENT_EMAIL", to: "transcription.google.account", note: "of the service account; needed"},
+	{name: "GC_CLIENT_ID", to: "transcription.google.account", note: "of the service account"},
+	{name: "GC_CLIENT_CERT_URL", to: "transcription.google.account", note: "of the service account"},
 	{name: "JIGASI_TRANSCRIBER_*", note: captions},
-	{name: "GC_*", note: captions},
 
 	{name: "CONFCODE_URL", note: webs}, {name: "DIALIN_NUMBERS_URL", note: webs}, {name: "DIALOUT_AUTH_URL", note: webs},
 	{name: "DIALOUT_CODES_URL", note: webs}, {name: "ENABLE_JAAS_COMPONENTS", note: webs}, {name: "TRANSLATION_LANGUAGES", note: webs},
@@ -118,12 +127,10 @@ func findVariable(name string) (variable, bool) {
 	return variable{}, false
 }
 
-// transcribers are the variables that JIGASI_TRANSCRIBER_*, GC_* and AUTOSCALER_SIDECAR_* stand for: an environment is
+// transcribers are the variables that JIGASI_TRANSCRIBER_* and AUTOSCALER_SIDECAR_* stand for: an environment is
 // asked by name.
 var transcribers = []string{
-	"JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL",
-	"JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_KEY_PATH", "JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_KEY_ID", "JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_AUD",
 	"JIGASI_TRANSCRIBER_ENABLE_SAVING",
 	"JIGASI_TRANSCRIBER_ADVERTISE_URL", "JIGASI_TRANSCRIBER_SEND_TXT", "JIGASI_TRANSCRIBER_RECORD_AUDIO",
-	"GC_PROJECT_ID", "AUTOSCALER_SIDECAR_KEY_FILE",
+	"AUTOSCALER_SIDECAR_KEY_FILE",
 }

@@ -85,14 +85,19 @@ func TestEveryVariableDoesSomething(t *testing.T) {
 		"BOSH_URL_PATTERN": "https://{host}/http-bind?room={roomName}", "JIGASI_SIP_URI": "c@d.example", "ENABLE_AUTH": "0", "JIGASI_REST_TOKEN": "0123456789abcdef",
 		"JIGASI_TRANSCRIBER_CUSTOM_SERVICE": "org.jitsi.jigasi.transcription.WhisperTranscriptionService", "JIGASI_TRANSCRIBER_WHISPER_URL": "wss://w/ws",
 		"JIGASI_TRANSCRIBER_VOSK_URL": "ws://vosk:2701", "JIGASI_TRANSCRIBER_LIBRETRANSLATE_URL": "http://libre/translate",
-		"JIGASI_TRANSCRIBER_CUSTOM_TRANSLATION_SERVICE": "LibreTranslateTranslationService",
+		"JIGASI_TRANSCRIBER_CUSTOM_TRANSLATION_SERVICE": "LibreTranslateTranslationService", "JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL": "https://cfg/ts",
+		"JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_KEY_PATH": filepath.Join(t.TempDir(), "key"),
 	}
+	write(t, value["JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_KEY_PATH"], "a key")
 	also := map[string]map[string]string{ // what a variable needs beside it
 		"XMPP_GUEST_DOMAIN": {"ENABLE_GUESTS": "1"}, "XMPP_HIDDEN_DOMAIN": {"JIGASI_MODE": "transcriber", "JIGASI_TRANSCRIBER_PASSWORD": "x"},
 		"XMPP_RECORDER_DOMAIN": {"JIGASI_MODE": "transcriber", "JIGASI_TRANSCRIBER_PASSWORD": "x"}, "JIGASI_TRANSCRIBER_USER": {"JIGASI_MODE": "transcriber", "JIGASI_TRANSCRIBER_PASSWORD": "x"},
 		"JIGASI_TRANSCRIBER_PASSWORD": {"JIGASI_MODE": "transcriber"}, "JIGASI_ENABLE_REST": {"JIGASI_REST_TOKEN": "0123456789abcdef"},
 		"JIGASI_TRANSCRIBER_WHISPER_PRIVATE_KEY": {"JIGASI_TRANSCRIBER_WHISPER_PRIVATE_KEY_NAME": "k"}, "JIGASI_TRANSCRIBER_WHISPER_PRIVATE_KEY_NAME": {"JIGASI_TRANSCRIBER_WHISPER_PRIVATE_KEY": "k"},
 		"JIGASI_TRANSCRIBER_CUSTOM_TRANSLATION_SERVICE": {"JIGASI_TRANSCRIBER_ENABLE_TRANSLATION": "1"},
+	}
+	for _, name := range []string{"PROJECT_ID", "PRIVATE_KEY_ID", "PRIVATE_KEY", "CLIENT_EMAIL", "CLIENT_ID", "CLIENT_CERT_URL"} {
+		also["GC_"+name] = map[string]string{"GC_PRIVATE_KEY": "k", "GC_CLIENT_EMAIL": "e"}
 	}
 	load := func(t *testing.T, env map[string]string) (string, []Finding) {
 		c, found, err := Load([]string{"--configdir=" + t.TempDir()}, func(k string) string { return env[k] }, filepath.Join(t.TempDir(), "empty"))
@@ -157,7 +162,7 @@ func TestEveryKeyIsUsed(t *testing.T) {
 		t.Fatal(files, err)
 	}
 	var source strings.Builder
-	for _, f := range append(files, "../cli/health.go", "../cli/transcribe.go", "../words/words.go") {
+	for _, f := range append(files, "../cli/health.go", "../cli/transcribe.go", "../words/words.go", "../words/services.go", "../words/remote.go") {
 		if strings.HasSuffix(f, "_test.go") {
 			continue
 		}

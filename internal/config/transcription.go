@@ -12,9 +12,13 @@ import (
 
 // Transcription is what turns speech into text, and where that goes.
 type Transcription struct {
-	Service  string `yaml:"service" doc:"Speech service: vosk, whisper, google, openai, oracle or deepgram."`
-	Language string `yaml:"language" doc:"What is spoken by those who do not say it: a tag such as en-US."`
-	Gate     bool   `yaml:"gate" doc:"Send only speech to the service, with what is just before and after it; saves money where minutes are paid."`
+	Service  string       `yaml:"service" doc:"Speech service: vosk, whisper, google, openai, oracle or deepgram."`
+	Fallback []string     `yaml:"fallback" doc:"Speech services to go on with, in this order, while the one before fails."`
+	Rooms    []RoomRule   `yaml:"rooms" doc:"Another choice for some rooms; the first that matches counts."`
+	Remote   RemoteChoice `yaml:"remote" doc:"A server of yours that chooses the speech service of each room; where it does not, the above counts."`
+	Budget   Budget       `yaml:"budget" doc:"How many minutes may be sent to speech services. They are counted in memory, anew after a restart."`
+	Language string       `yaml:"language" doc:"What is spoken by those who do not say it: a tag such as en-US."`
+	Gate     bool         `yaml:"gate" doc:"Send only speech to the service, with what is just before and after it; saves money where minutes are paid."`
 
 	Directory string   `yaml:"directory" doc:"Where transcripts are kept, each in a directory of its own."`
 	Save      []string `yaml:"save" doc:"Forms that are written at the end beside the journal: txt, json, vtt, srt."`
@@ -46,10 +50,13 @@ type Whisper struct {
 
 // GoogleCloud is Google Cloud Speech.
 type GoogleCloud struct {
-	Credentials string   `yaml:"credentials_file" doc:"Key of a service account (JSON), for speech and translation; default what GOOGLE_APPLICATION_CREDENTIALS or the machine has."`
-	Model       string   `yaml:"model" doc:"The model."`
-	Punctuation bool     `yaml:"punctuation" doc:"Write punctuation."`
-	Phrases     []string `yaml:"phrases" doc:"Words and names that are likely."`
+	Account     xlog.Secret `yaml:"account" doc:"The key itself (JSON) in place of credentials_file, or file:/path, or env:NAME."`
+	Credentials string      `yaml:"credentials_file" doc:"Key of a service account (JSON), for speech and translation; default what GOOGLE_APPLICATION_CREDENTIALS or the machine has."`
+	Project     string      `yaml:"project" doc:"Project of version 2 of the API; empty is version 1."`
+	Location    string      `yaml:"location" doc:"Location of version 2, such as eu."`
+	Model       string      `yaml:"model" doc:"The model."`
+	Punctuation bool        `yaml:"punctuation" doc:"Write punctuation."`
+	Phrases     []string    `yaml:"phrases" doc:"Words and names that are likely."`
 }
 
 // OpenAI is speech to text by the API of OpenAI.
@@ -124,7 +131,9 @@ func defaultTranscription() Transcription {
 		Service: "vosk", Language: "en-US", Directory: "/var/lib/jigasi/transcripts", Save: []string{"txt"},
 		Export: defaultExport(), Vosk: Vosk{URL: "ws://localhost:2700"},
 		Whisper:  Whisper{URL: "ws://localhost:8000/ws", Audience: "jitsi"},
-		Google:   GoogleCloud{Model: "latest_long", Punctuation: true},
+		Google:   GoogleCloud{Location: "global", Model: "latest_long", Punctuation: true},
+		Remote:   RemoteChoice{Cache: time.Minute},
+		Budget:   Budget{Period: 30 * 24 * time.Hour},
 		OpenAI:   OpenAI{URL: "https://api.openai.com/v1", Model: "gpt-4o-mini-transcribe"},
 		Oracle:   Oracle{Profile: "DEFAULT", Interim: 500 * time.Millisecond, Final: 500 * time.Millisecond},
 		Deepgram: Deepgram{URL: "wss://api.deepgram.com/v1/listen", Model: "nova-3"},
@@ -144,12 +153,13 @@ var (
 
 func (t *Transcription) secrets() []xlog.Secret {
 	tr := &t.Translation
-	return []xlog.Secret{t.Export.Token, t.Whisper.Key, t.OpenAI.Key, t.Deepgram.Key, tr.Google.Key, tr.Libre.Key, tr.DeepL.Key, tr.Bing.Key, tr.OpenAI.Key}
+	return []xlog.Secret{t.Export.Token, t.Remote.Key, t.Google.Account, t.Whisper.Key, t.OpenAI.Key, t.Deepgram.Key, tr.Google.Key, tr.Libre.Key, tr.DeepL.Key, tr.Bing.Key, tr.OpenAI.Key}
 }
 
 func (l *loader) checkTranscription(t *Transcription) {
 	const key = "transcription."
 	l.checkExport(&t.Export, t.Translation.Service)
+	l.checkSpeech(t)
 	l.oneOf(key+"service", t.Service, speechServices...)
 	l.oneOf(key+"translation.service", t.Translation.Service, translateServices...)
 	for _, f := range t.Save {
@@ -170,11 +180,8 @@ func (l *loader) checkTranscription(t *Transcription) {
 	l.serviceURL(key+"openai.url", t.OpenAI.URL, "http", "https")
 	l.serviceURL(key+"deepgram.url", t.Deepgram.URL, "ws", "wss")
 	l.serviceURL(key+"oracle.url", t.Oracle.URL, "ws", "wss")
-	if t.Service == "oracle" && (t.Oracle.URL == "" || t.Oracle.Compartment == "") {
-		l.at(Error, key+"oracle", "needs url and compartment")
-	}
-	if t.Service == "deepgram" && t.Deepgram.Key == "" {
-		l.at(Error, key+"deepgram.key", "is missing: Deepgram refuses everybody without one")
+	for _, service := range t.named() {
+		l.checkService(t, service)
 	}
 	tr := &t.Translation
 	for name, secret := range map[string]xlog.Secret{"deepl": tr.DeepL.Key, "bing": tr.Bing.Key} {
@@ -236,6 +243,7 @@ func (old *legacy) composeTranscription() {
 		t.Vosk.URL = p.value
 		old.mark("transcription.vosk.url", p.place)
 	}
+	old.remoteKey()
 	for _, form := range []string{"txt", "json"} {
 		p := old.props[prefixWords+"SAVE_"+strings.ToUpper(form)]
 		if p.value == "" {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"errors"
 	"maps"
 	"path/filepath"
@@ -81,6 +82,14 @@ func TestTranscriptionMistakes(t *testing.T) {
 		{"transcription: {export: {cert_file: /nowhere}}\n", "transcription.export.cert_file: goes together"},
 		{"transcription: {export: {listen: x}}\n", "transcription.export.listen: unknown key"},
 		{"transcription: {language: ''}\n", "transcription.language: is empty"},
+		{"transcription: {fallback: [ear]}\n", "transcription.fallback: is one of"},
+		{"transcription: {fallback: [deepgram]}\n", "transcription.deepgram.key: is missing"},
+		{"transcription: {rooms: [{service: vosk}]}\n", "transcription.rooms: wants match"},
+		{"transcription: {rooms: [{match: x, service: ear}]}\n", "transcription.rooms: is one of"},
+		{"transcription: {rooms: [{match: x, fallback: [ear]}]}\n", "transcription.rooms: is one of"},
+		{"transcription: {remote: {url: 'ws://x'}}\n", "transcription.remote.url: begins with https:// or http://"},
+		{"transcription: {budget: {room: -1}}\n", "transcription.budget.room: lies between"},
+		{"transcription: {budget: {service: ear}}\n", "transcription.budget.service: is one of"},
 	} {
 		if _, found, err := loadYAML(t, c.text); !errors.Is(err, ErrInvalid) || !strings.Contains(found, c.want) {
 			t.Errorf("%q\n got %s want %s", c.text, found, c.want)
@@ -104,5 +113,46 @@ func TestTranscriberContainer(t *testing.T) {
 	tr := c.Transcription
 	if err != nil || tr.Service != "vosk" || tr.Vosk.URL != "ws://vosk:2700" || tr.Translation.Service != "libre" || tr.Translation.Libre.URL != "http://libre/translate" || !tr.Gate {
 		t.Errorf("%+v\n%v", tr, found)
+	}
+}
+
+// TestRemoteConfigurationOfOld: as the code of Jigasi reads it, and as its README has it.
+func TestRemoteConfigurationOfOld(t *testing.T) {
+	dir := t.TempDir()
+	path, key := filepath.Join(dir, "sip-communicator.properties"), filepath.Join(dir, "key.pem")
+	write(t, key, "-----BEGIN PRIVATE KEY-----\n")
+	const at = w + "remoteTranscriptionConfigUrl"
+	for props, want := range map[string]RemoteChoice{
+		at + "=https://cfg/ts\n" + at + ".kid=k\n" + at + ".keyPath=" + key + "\n" + at + ".aud=a\n": {URL: "https://cfg/ts", Key: "-----BEGIN PRIVATE KEY-----", KeyName: "k", Audience: "a", Cache: time.Minute},
+		at + "=https://cfg/tenant\n" + at + ".kid=k\n" + at + ".key=MII\n" + at + ".aud=a\n":         {URL: "https://cfg/tenant", Key: "MII", KeyName: "k", Audience: "a", Cache: time.Minute},
+		at + "=https://cfg/ts\n" + at + ".keyPath=/nowhere/key\n":                                    {URL: "https://cfg/ts", Cache: time.Minute},
+		"": {Cache: time.Minute},
+	} {
+		write(t, path, props)
+		c, found, err := Load([]string{"--config=" + path}, noEnv, dir)
+		if got := c.Transcription.Remote; err != nil || got != want {
+			t.Errorf("%s\n%+v\n%s", props, got, show(found, dir))
+		}
+		if strings.Contains(props, "nowhere") != strings.Contains(show(found, dir), "there is no login") {
+			t.Errorf("%s\n%s", props, show(found, dir))
+		}
+	}
+}
+
+// TestGoogleAccountOfTheContainer: the six variables make the key of a service account, with the line ends that a
+// variable cannot hold.
+func TestGoogleAccountOfTheContainer(t *testing.T) {
+	env := []string{"JIGASI_XMPP_PASSWORD=x", "GC_PROJECT_ID=p", "GC_PRIVATE_KEY_ID=i", `GC_PRIVATE_KEY="-----BEGIN PRIVATE KEY-----\nAB\n-----END PRIVATE KEY-----\n"`, "GC_CLIENT_EMAIL=a@b", "GC_CLIENT_ID=1", "GC_CLIENT_CERT_URL=https://c"}
+	c, found, err := Load([]string{"--configdir=" + t.TempDir()}, environ(env...), t.TempDir())
+	var key map[string]string
+	if err != nil || json.Unmarshal([]byte(c.Transcription.Google.Account.Reveal()), &key) != nil {
+		t.Fatal(err, found)
+	}
+	if key["type"] != "service_account" || key["private_key"] != "-----BEGIN PRIVATE KEY-----\nAB\n-----END PRIVATE KEY-----\n" || key["private_key_id"] != "i" || key["client_email"] != "a@b" || key["project_id"] != "p" || key["token_uri"] == "" {
+		t.Errorf("%q", key)
+	}
+	c, found, err = Load([]string{"--configdir=" + t.TempDir()}, environ("JIGASI_XMPP_PASSWORD=x", "GC_PROJECT_ID=p"), t.TempDir())
+	if err != nil || c.Transcription.Google.Account != "" || !strings.Contains(show(found, ""), "GC_PROJECT_ID: has no effect without both") {
+		t.Errorf("%v %s", err, show(found, ""))
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"jigasi/internal/xlog"
+
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/google"
 )
@@ -15,22 +17,25 @@ import (
 const scope = "https://www.googleapis.com/auth/cloud-platform"
 
 // ErrNone says what to do without credentials.
-var ErrNone = errors.New("no Google credentials: set transcription.google.credentials_file or GOOGLE_APPLICATION_CREDENTIALS to the key of a service account")
+var ErrNone = errors.New("no Google credentials: set transcription.google.credentials_file or account, or GOOGLE_APPLICATION_CREDENTIALS to the key of a service account")
 
-// errToken hides what Google wrote.
-var errToken = errors.New("google gives no token for these credentials")
+// ErrRefused says that Google does not take the credentials. It hides what Google wrote.
+var ErrRefused = errors.New("google gives no token for these credentials: is the key of transcription.google still valid?")
+
+var errAway = errors.New("google cannot be asked for a token")
 
 // A Login gives tokens. It is safe for concurrent use.
 type Login struct {
 	file string
+	key  xlog.Secret
 
 	mu     sync.Mutex
 	source oauth2.TokenSource
 }
 
-// New makes a Login by the key in a file, or with "" by what the environment has. Nothing is read
+// New makes a Login by a key (JSON), else by the key in a file, else by what the environment has. Nothing is read
 // before the first token.
-func New(file string) *Login { return &Login{file: file} }
+func New(file string, key xlog.Secret) *Login { return &Login{file: file, key: key} }
 
 const limit = 10 * time.Second
 
@@ -41,8 +46,11 @@ func (l *Login) Token(ctx context.Context) (string, error) {
 		return "", err
 	}
 	t, err := source.Token()
+	if refused := (*oauth2.RetrieveError)(nil); errors.As(err, &refused) && refused.Response != nil && refused.Response.StatusCode < 500 {
+		return "", ErrRefused
+	}
 	if err != nil {
-		return "", errToken
+		return "", errAway
 	}
 	return t.AccessToken, nil
 }
@@ -57,12 +65,15 @@ func (l *Login) find(ctx context.Context) (oauth2.TokenSource, error) {
 	defer cancel()
 	var c *google.Credentials
 	var err error
-	if l.file == "" {
+	if l.file == "" && l.key == "" {
 		c, err = google.FindDefaultCredentials(ctx, scope)
 	} else {
-		var data []byte
-		if data, err = os.ReadFile(l.file); err == nil {
-			c, err = google.CredentialsFromJSON(context.Background(), data, scope) //nolint:staticcheck // the file is the operator's own, of any type
+		data := []byte(l.key.Reveal())
+		if l.key == "" {
+			data, err = os.ReadFile(l.file)
+		}
+		if err == nil {
+			c, err = google.CredentialsFromJSON(context.Background(), data, scope) //nolint:staticcheck // the key is the operator's own, of any type
 		}
 	}
 	if err != nil {

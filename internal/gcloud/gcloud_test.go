@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"jigasi/internal/xlog"
 )
 
 // account writes the key of a service account whose tokens come from a server.
@@ -50,16 +52,19 @@ func TestToken(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"access_token":"topsecret","expires_in":3600,"token_type":"Bearer"}`)
 	})
-	for _, way := range []string{path, ""} {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range []*Login{New(path, ""), New("", ""), New("/nowhere", xlog.Secret(data))} {
 		t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", path)
-		l := New(way)
 		for range 3 {
 			if got, err := l.Token(t.Context()); err != nil || got != "topsecret" {
 				t.Error(got, err)
 			}
 		}
 	}
-	if asked != 2 {
+	if asked != 3 {
 		t.Errorf("%d requests", asked)
 	}
 }
@@ -68,11 +73,17 @@ func TestNoToken(t *testing.T) {
 	path := account(t, func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "topsecret", http.StatusForbidden)
 	})
-	if _, err := New(path).Token(t.Context()); err == nil || strings.Contains(err.Error(), "topsecret") {
+	if _, err := New(path, "").Token(t.Context()); !errors.Is(err, ErrRefused) || strings.Contains(err.Error(), "topsecret") {
+		t.Error(err)
+	}
+	path = account(t, func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "topsecret", http.StatusBadGateway)
+	})
+	if _, err := New(path, "").Token(t.Context()); err == nil || errors.Is(err, ErrRefused) || strings.Contains(err.Error(), "topsecret") {
 		t.Error(err)
 	}
 	for _, bad := range []string{filepath.Join(t.TempDir(), "none.json"), os.Args[0]} {
-		if _, err := New(bad).Token(t.Context()); !errors.Is(err, ErrNone) || !strings.Contains(err.Error(), "credentials_file") {
+		if _, err := New(bad, "").Token(t.Context()); !errors.Is(err, ErrNone) || !strings.Contains(err.Error(), "credentials_file") {
 			t.Error(err)
 		}
 	}

@@ -35,7 +35,7 @@ func Service(c config.Transcription, name string) (recognize.Service, func(), er
 		s, err := whisper.New(whisper.Options{URL: c.Whisper.URL, Key: c.Whisper.Key, KeyName: c.Whisper.KeyName, Audience: c.Whisper.Audience})
 		return s, nothing, err
 	case "google":
-		s, err := speech.New(speech.Options{Model: c.Google.Model, Punctuation: c.Google.Punctuation, Phrases: c.Google.Phrases, Token: gcloud.New(c.Google.Credentials).Token})
+		s, err := speech.New(speech.Options{Model: c.Google.Model, Project: c.Google.Project, Location: c.Google.Location, Punctuation: c.Google.Punctuation, Phrases: c.Google.Phrases, Token: account(c).Token})
 		if err != nil {
 			return nil, nothing, err
 		}
@@ -53,12 +53,17 @@ func Service(c config.Transcription, name string) (recognize.Service, func(), er
 	return nil, nothing, fmt.Errorf("there is no speech service %q; see transcription.service in docs/jigasi.yaml", name)
 }
 
+// account is who we are to Google.
+func account(c config.Transcription) *gcloud.Login {
+	return gcloud.New(c.Google.Credentials, c.Google.Account)
+}
+
 // Translator makes the configured translator; with none it is an error that says what to set.
 func Translator(t config.Transcription) (translate.Translator, error) {
 	c := t.Translation
 	switch c.Service {
 	case "google":
-		return google.New(google.Options{Key: c.Google.Key, Token: gcloud.New(t.Google.Credentials).Token}), nil
+		return google.New(google.Options{Key: c.Google.Key, Token: account(t).Token}), nil
 	case "libre":
 		return libre.New(libre.Options{URL: c.Libre.URL, Key: c.Libre.Key}), nil
 	case "deepl":

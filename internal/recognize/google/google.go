@@ -11,6 +11,7 @@ import (
 	"io"
 	"time"
 
+	"jigasi/internal/gcloud"
 	"jigasi/internal/recognize"
 
 	"google.golang.org/grpc"
@@ -100,8 +101,10 @@ func language(tag string) string {
 
 // Open begins a stream. Google says only with its first answer whether it takes it.
 func (s *Service) Open(ctx context.Context, w recognize.Who) (recognize.Stream, error) {
-	if _, err := s.o.Token(ctx); err != nil {
+	if _, err := s.o.Token(ctx); errors.Is(err, gcloud.ErrNone) || errors.Is(err, gcloud.ErrRefused) {
 		return nil, fmt.Errorf("%w: %w", recognize.ErrCredential, err)
+	} else if err != nil {
+		return nil, err
 	}
 	st := &stream{results: make(chan recognize.Result, 64)}
 	st.ctx, st.cancel = context.WithCancel(ctx)

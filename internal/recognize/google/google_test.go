@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"jigasi/internal/gcloud"
 	"jigasi/internal/recognize"
 	"jigasi/internal/recognize/prove"
 
@@ -175,8 +176,8 @@ func TestErrorsTellNothing(t *testing.T) {
 	if err := st.Err(); err == nil || err.Error() != "google answers ResourceExhausted" {
 		t.Error(err)
 	}
-	s.o.Token = func(context.Context) (string, error) { return "", errors.New("no credentials") }
-	if _, err := s.Open(t.Context(), who); !errors.Is(err, recognize.ErrCredential) || !strings.HasSuffix(err.Error(), "no credentials") {
+	s.o.Token = func(context.Context) (string, error) { return "", gcloud.ErrNone }
+	if _, err := s.Open(t.Context(), who); !errors.Is(err, recognize.ErrCredential) || !strings.HasSuffix(err.Error(), gcloud.ErrNone.Error()) {
 		t.Error(err)
 	}
 	if n := fmt.Sprint(s.Needs().MaxAge < 5*time.Minute); n != "true" {
