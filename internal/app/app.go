@@ -62,6 +62,7 @@ type App struct {
 	breweries control.Breweries
 	admin     *admin.Server
 	feed      *feed // nil: no bridge sends us meetings
+	speech    speech
 
 	totals   totals
 	draining atomic.Bool
@@ -163,6 +164,7 @@ func (a *App) Start() error {
 		a.log.Info("serving HTTP", "addr", a.admin.Addr().String())
 	}
 	if err := a.feed.start(a); err != nil {
+		a.speech.close()
 		a.closeAdmin(context.Background())
 		a.closeMedia()
 		return err
@@ -170,6 +172,7 @@ func (a *App) Start() error {
 	if a.ua != nil {
 		if err := a.ua.Start(); err != nil {
 			a.feed.close(context.Background(), a)
+			a.speech.close()
 			a.closeAdmin(context.Background())
 			a.closeMedia()
 			return err
@@ -245,6 +248,7 @@ func (a *App) Close(ctx context.Context) error {
 			errs = append(errs, a.ua.Close(ctx))
 		}
 		said.Wait()
+		a.speech.close()
 		a.closeAdmin(ctx)
 		a.closeMedia()
 		a.log.Info("gateway stopped")

@@ -103,6 +103,7 @@ func (a *App) adminStats() admin.Stats {
 		ConferencesCompleted: a.totals.calls.Load(), ParticipantsTotal: a.totals.people.Load(), ConferenceSeconds: a.totals.seconds.Load(),
 		CallsWithDroppedMedia: a.totals.noMedia.Load(), DroppedMedia: a.totals.noMedia.Load(),
 		CallsWithConnectionFailed: a.totals.byCause[cause.Unavailable].Load(),
+		Transcriber:               a.speech.stats(),
 	}
 }
 

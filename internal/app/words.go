@@ -12,11 +12,8 @@ import (
 	"jigasi/internal/xlog"
 )
 
-// A feed is the service that the bridge sends meetings to, with the speech service that it uses.
-type feed struct {
-	*export.Server
-	end func() // of the speech service
-}
+// A feed is the service that the bridge sends meetings to.
+type feed struct{ *export.Server }
 
 // newFeed makes the service, where it is configured.
 func (a *App) newFeed() (*feed, error) {
@@ -43,17 +40,16 @@ func (a *App) newFeed() (*feed, error) {
 		}
 		o.Targets = e.Translate
 	}
-	service, end, err := words.Service(c, "")
-	if err != nil {
+	if err := a.speech.open(c, a.log); err != nil {
 		return nil, err
 	}
-	o.Service = service
+	o.Service, o.Counts = a.speech.room, &a.speech.counts
 	s, err := export.New(o)
 	if err != nil {
-		end()
+		a.speech.close()
 		return nil, err
 	}
-	return &feed{s, end}, nil
+	return &feed{s}, nil
 }
 
 // lastWords may take so long when the gateway stops, within stopLimit.
@@ -78,7 +74,6 @@ func (f *feed) close(ctx context.Context, a *App) {
 	if err := f.Close(ctx); err != nil {
 		a.log.Warn("meetings that were transcribed were cut off", xlog.Err, err)
 	}
-	f.end()
 }
 
 func (f *feed) drain(ctx context.Context) error {
@@ -102,23 +97,12 @@ func (a *App) feedMetrics() []admin.Sample {
 		return nil
 	}
 	c := a.feed.Counts()
-	s, w := &c.Scribe, &c.Scribe.Words
 	const refused, refusedHelp = "jigasi_transcription_refused_total", "Connections of a bridge that were refused, by reason."
 	const dropped, droppedHelp = "jigasi_transcription_dropped_total", "What a bridge sent and was not heard, by reason."
 	return []admin.Sample{
 		gauge("jigasi_transcription_meetings", "Meetings that are transcribed.", float64(a.feed.Meetings())),
-		gauge("jigasi_transcription_speakers", "Speakers that are transcribed.", float64(w.Speakers.Load())),
-		gauge("jigasi_transcription_streams", "Streams to the speech service.", float64(w.Streams.Load())),
 		count("jigasi_transcription_meetings_total", "Meetings that have been transcribed.", c.Meetings.Load()),
 		count("jigasi_transcription_incomplete_total", "Transcripts that lack something.", c.Incomplete.Load()),
-		count("jigasi_transcription_finals_total", "Utterances that were understood.", w.Finals.Load()),
-		count("jigasi_transcription_sent_seconds_total", "Sound that was sent to the speech service.", w.SentMS.Load()/1000),
-		count("jigasi_transcription_lost_seconds_total", "Sound that the speech service has not heard to the end.", w.DroppedMS.Load()/1000),
-		count("jigasi_transcription_streams_lost_total", "Streams that the speech service ended before their time.", w.Lost.Load()),
-		count("jigasi_transcription_streams_refused_total", "Streams that the speech service refused.", w.Refused.Load()),
-		count("jigasi_transcription_translated_total", "Translations.", s.Translated.Load()),
-		count("jigasi_transcription_translate_errors_total", "Translations that failed.", s.TranslateErrors.Load()+s.TranslateDropped.Load()),
-		count("jigasi_transcription_publish_errors_total", "Entries that did not get to where they are read.", s.PublishErrors.Load()+s.FinalsDropped.Load()),
 		count("jigasi_transcription_undelivered_total", "Results that the bridge was not there for; the transcript has them.", c.Undelivered.Load()),
 		count("jigasi_transcription_reconnects_total", "Sockets of a meeting that took the place of one that was still there.", c.Replaced.Load()),
 		count(refused, refusedHelp, c.Strangers.Load(), label("reason", "token")),

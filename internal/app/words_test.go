@@ -3,8 +3,10 @@ package app_test
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,6 +107,19 @@ func TestMeetingIsTranscribedByTheBridgesFeed(t *testing.T) {
 	if p := page(t, "http://"+m.app.AdminAddr()+"/metrics"); !strings.Contains(p, "jigasi_transcription_meetings 1") || !strings.Contains(p, "jigasi_transcription_speakers 3") {
 		t.Errorf("the metrics do not show the meeting:\n%s", p)
 	}
+	metrics := page(t, "http://"+m.app.AdminAddr()+"/metrics")
+	for _, want := range []string{
+		`jigasi_speech_up{service="vosk"} 1`, `jigasi_speech_streams{service="vosk"} 3`, `jigasi_speech_latency_seconds_bucket{service="vosk",le="+Inf"}`,
+		`jigasi_speech_last_result_seconds{service="vosk"}`, `jigasi_transcription_waiting{queue="publish"}`, `jitsi_jigasi_total_transcriber_started_total 1`,
+	} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("the metrics have no %s:\n%s", want, metrics)
+		}
+	}
+	var stats map[string]any
+	if err := json.Unmarshal([]byte(page(t, "http://"+m.app.AdminAddr()+"/about/stats")), &stats); err != nil || stats["total_transcriber_started"] != 1.0 || stats["total_transcriber_vsk_millis"].(float64) < 1000 || stats["total_transcriber_ggl_millis"] != 0.0 {
+		t.Errorf("%v %v", err, stats)
+	}
 	if p := page(t, "http://"+m.app.AdminAddr()+"/readyz"); !strings.Contains(p, "transcription") {
 		t.Errorf("/readyz does not speak of it:\n%s", p)
 	}
@@ -119,6 +134,46 @@ func TestMeetingIsTranscribedByTheBridgesFeed(t *testing.T) {
 		text, err := os.ReadFile(files[0])
 		return err == nil && strings.Contains(string(text), alice.Nick()+": tone440") && strings.Contains(string(text), phone+": tone880") && strings.Contains(string(text), "End of transcript")
 	})
+}
+
+// TestServiceThatRefusesUs: a service that does not know our key is told of in the room, once, and takes the calls of
+// nobody; with another one to go on with, the captions come from that, and the room is told nothing.
+func TestServiceThatRefusesUs(t *testing.T) {
+	t.Parallel()
+	vosk := tones(t, 440, 620)
+	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "spoken", http.StatusUnauthorized) }))
+	defer refusing.Close()
+	port := freePort(t)
+	m := start(t, lab.Options{}, func(c *config.Config) {
+		c.Transcription.Service, c.Transcription.Deepgram.Key, c.Transcription.Deepgram.URL = "deepgram", "k", "ws"+strings.TrimPrefix(refusing.URL, "http")
+		c.Transcription.Rooms = []config.RoomRule{{Match: "*@*", Fallback: []string{"vosk"}}}
+		c.Transcription.Vosk.URL, c.Transcription.Directory, c.Transcription.Export.Port = vosk.URL, t.TempDir(), port
+	})
+	alice, bob := m.Join("refused", 440), m.Join("refused", 620)
+	for query, want := range map[string]string{"": "Transcriber is not properly configured", "?room=refused@muc": "tone440"} {
+		x := m.Bridge.Export("refused@"+m.XMPP.MUC(), fmt.Sprintf("ws://127.0.0.1:%d/transcribe/%d%s", port, len(query), query), nil)
+		told := func() (text string, n int) {
+			for _, r := range x.Results() {
+				if r.Participant.ID == "transcriber" && !r.Interim {
+					text, n = r.Transcript[0].Text, n+1
+				}
+				if r.Participant.ID == alice.Nick() && !r.Interim {
+					text = r.Transcript[0].Text
+				}
+			}
+			return text, n
+		}
+		eventually(t, 20*time.Second, want, func() bool { text, _ := told(); return strings.HasPrefix(text, want) })
+		if _, n := told(); n != 1-min(len(query), 1) {
+			t.Errorf("%q: told %d times", query, n)
+		}
+		if err := x.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(bob.Others()) == 0 {
+		t.Error("the meeting is over")
+	}
 }
 
 // TestFeedThatCannotBe: what the configuration check cannot see is said at the start.

@@ -61,6 +61,14 @@ type result struct {
 	transcript.Message
 }
 
+// Notice shows a sentence of ours where captions are shown.
+func (b *back) Notice(ctx context.Context, text string) error {
+	return b.Publish(ctx, transcript.Entry{
+		Kind: transcript.Speech, At: time.Now(), Person: transcript.Person{ID: "transcriber", Name: "Transcriber"}, ID: transcript.NewID(time.Now()),
+		Language: "en-US", Text: text, Confidence: 1,
+	})
+}
+
 // Publish sends what was said, and translations.
 func (b *back) Publish(ctx context.Context, e transcript.Entry) error {
 	m := result{Event: "transcription-result", Message: transcript.MessageOf(e)}

@@ -141,7 +141,7 @@ func (e *ear) give(final bool) {
 func begin(t *testing.T, o Options) *Server {
 	t.Helper()
 	if o.Service == nil {
-		o.Service = &ears{}
+		o.Service = func(string) recognize.Service { return &ears{} }
 	}
 	if o.Language == "" {
 		o.Language = "en-US"

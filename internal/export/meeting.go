@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -51,14 +52,15 @@ type meeting struct {
 	talking int // speakers with a voice
 }
 
-func newMeeting(s *Server, id string) *meeting {
+func newMeeting(s *Server, id, room string) *meeting {
+	room = cmp.Or(room, id)
 	m := &meeting{
 		s: s, id: id, log: s.log.With("meeting", id), quit: make(chan struct{}), over: make(chan struct{}), done: make(chan struct{}),
 		in: make(chan event, 256), back: newBack(&s.counts.Undelivered), tags: map[string]*speaker{}, alive: time.Now(),
 	}
 	o := scribe.Options{
-		Room: id, Session: id, Start: m.alive, Service: s.opt.Service, Gate: s.opt.Gate, Translator: s.opt.Translator, Targets: s.opt.Targets,
-		Publishers: []scribe.Publisher{m.back}, EndLimit: s.opt.EndLimit, Counts: &s.counts.Scribe, Log: m.log,
+		Room: room, Session: id, Start: m.alive, Service: s.opt.Service(room), Gate: s.opt.Gate, Translator: s.opt.Translator, Targets: s.opt.Targets,
+		Publishers: []scribe.Publisher{m.back}, EndLimit: s.opt.EndLimit, Counts: s.counts.Scribe, Log: m.log,
 	}
 	if s.opt.Directory != "" {
 		name := transcript.Name(m.alive)

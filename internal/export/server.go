@@ -43,7 +43,9 @@ type Options struct {
 	Token xlog.Secret // that the bridge must show; required where Host is not loopback
 	TLS   *tls.Config // nil is plain
 
-	Service    recognize.Service
+	// Service gives the speech service of one session, by the address of the room where the bridge's URL has ?room=,
+	// else by the meeting's id.
+	Service    func(room string) recognize.Service
 	Language   string // of who does not say it
 	Gate       bool
 	Translator translate.Translator // nil is none
@@ -53,11 +55,12 @@ type Options struct {
 	// Publishers read along, beside the bridge; nil is none.
 	Publishers func(meeting string) []scribe.Publisher
 
-	Meetings int           // at the same time; 0 is 100
-	Speakers int           // of one meeting, at the same time; 0 is 100
-	Linger   time.Duration // that a meeting waits for the bridge to come back; 0 is 30 s
-	Idle     time.Duration // without sound, after which a speaker has left; 0 is 5 min
-	EndLimit time.Duration // that the last words may take; 0 is 10 s
+	Meetings int            // at the same time; 0 is 100
+	Speakers int            // of one meeting, at the same time; 0 is 100
+	Linger   time.Duration  // that a meeting waits for the bridge to come back; 0 is 30 s
+	Idle     time.Duration  // without sound, after which a speaker has left; 0 is 5 min
+	EndLimit time.Duration  // that the last words may take; 0 is 10 s
+	Counts   *scribe.Counts // of its sessions; nil is its own
 	Log      *slog.Logger
 }
 
@@ -74,7 +77,7 @@ type Counts struct {
 	Panics     atomic.Int64
 	// Undelivered are results that the bridge was not there for.
 	Undelivered atomic.Int64
-	Scribe      scribe.Counts
+	Scribe      *scribe.Counts
 }
 
 // A Server takes the sound of bridges. Its methods are safe for concurrent use.
@@ -116,6 +119,9 @@ func New(o Options) (*Server, error) {
 	o.Meetings, o.Speakers = cmp.Or(o.Meetings, 100), cmp.Or(o.Speakers, 100)
 	o.Linger, o.Idle, o.EndLimit = cmp.Or(o.Linger, 30*time.Second), cmp.Or(o.Idle, 5*time.Minute), cmp.Or(o.EndLimit, 10*time.Second)
 	s := &Server{opt: o, log: xlog.Or(o.Log), token: sha256.Sum256([]byte(o.Token.Reveal())), meetings: map[string]*meeting{}, emptied: make(chan struct{})}
+	if s.counts.Scribe = o.Counts; o.Counts == nil {
+		s.counts.Scribe = &scribe.Counts{}
+	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.http = &http.Server{
 		Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10,
@@ -215,7 +221,7 @@ func (s *Server) empty() {
 }
 
 // enter gives the meeting of an id, a new one where there is none; nil where there may be none.
-func (s *Server) enter(id string) *meeting {
+func (s *Server) enter(id, room string) *meeting {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m := s.meetings[id]; m != nil && !s.closed {
@@ -225,7 +231,7 @@ func (s *Server) enter(id string) *meeting {
 		s.counts.Busy.Add(1)
 		return nil
 	}
-	m := newMeeting(s, id)
+	m := newMeeting(s, id, room)
 	s.meetings[id] = m
 	s.counts.Meetings.Add(1)
 	s.running.Go(func() {
@@ -292,6 +298,14 @@ func meetingOf(r *http.Request) string {
 	return id
 }
 
+// roomOf is the address of a room, "" where it is none.
+func roomOf(s string) string {
+	if len(s) > maxID || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
+		return ""
+	}
+	return s
+}
+
 // authorized compares hashes, so that time tells nothing of the token. It comes in a header, or in the URL where
 // the bridge can send none.
 func (s *Server) authorized(r *http.Request) bool {
@@ -322,7 +336,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, id string) {
 	sock := &socket{conn: c, language: recognize.Tag(q.Get("lang")), finals: q.Get("sendBack") != "false", interims: q.Get("sendBackInterim") != "false"}
 	sock.ctx, sock.cancel = context.WithCancel(s.ctx)
 	defer sock.cancel()
-	m := s.enter(id)
+	m := s.enter(id, roomOf(q.Get("room")))
 	if m == nil || !m.send(event{from: sock, come: true}) {
 		_ = c.Close(websocket.StatusTryAgainLater, "")
 		return

@@ -52,6 +52,9 @@ type Options struct {
 // Counts count what happens in all sessions. Words counts what their services do.
 type Counts struct {
 	Words            recognize.Counts
+	Started          atomic.Int64 // sessions
+	Stopped          atomic.Int64 // of them, with nothing lost
+	Failed           atomic.Int64 // of them, with something lost
 	Translated       atomic.Int64
 	TranslateErrors  atomic.Int64
 	TranslateDropped atomic.Int64 // too many waited
@@ -107,6 +110,7 @@ func New(o Options) *Scribe {
 		s.outlets = append(s.outlets, newOutlet(s, p))
 	}
 	s.Translate(o.Targets)
+	o.Counts.Started.Add(1)
 	go s.run()
 	s.in <- transcript.Entry{Kind: transcript.Start, At: o.Start, Room: o.Room, RoomURL: o.RoomURL}
 	return s
@@ -162,5 +166,11 @@ func (s *Scribe) Close(ctx context.Context, at time.Time) error {
 		<-o.done
 		errs = append(errs, o.err)
 	}
-	return errors.Join(errs...)
+	err := errors.Join(errs...)
+	if err != nil {
+		s.o.Counts.Failed.Add(1)
+	} else {
+		s.o.Counts.Stopped.Add(1)
+	}
+	return err
 }
