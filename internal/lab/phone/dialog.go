@@ -82,6 +82,8 @@ func (p *Phone) run(first func()) {
 			} else {
 				p.request(a)
 			}
+		case body := <-p.tell:
+			p.inform(body)
 		case <-p.answerAt.C:
 			p.answer()
 		case <-p.sends.C:

@@ -1,6 +1,7 @@
 package phone
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"net/netip"
@@ -15,6 +16,7 @@ type message struct {
 	reason      string
 	headers     [][2]string
 	body        string
+	kind        string // of the body; "" is SDP
 }
 
 // long are the names of the compact forms (RFC 3261, 7.3.3).
@@ -108,7 +110,7 @@ func (m message) bytes() []byte {
 		b.WriteString(h[0] + ": " + h[1] + "\r\n")
 	}
 	if m.body != "" {
-		b.WriteString("Content-Type: application/sdp\r\n")
+		b.WriteString("Content-Type: " + cmp.Or(m.kind, "application/sdp") + "\r\n")
 	}
 	b.WriteString("Content-Length: " + strconv.Itoa(len(m.body)) + "\r\n\r\n" + m.body)
 	return []byte(b.String())

@@ -62,6 +62,7 @@ type Phone struct {
 	sound
 
 	in   chan arrival
+	tell chan string
 	hang chan struct{}
 	quit chan struct{}
 	up   chan struct{}
@@ -72,11 +73,12 @@ type Phone struct {
 	mu     sync.Mutex
 	ended  string
 	status int
+	told   []string
 }
 
 func newPhone(o Options, s *socket, ip netip.Addr) (*Phone, error) {
 	p := &Phone{
-		opt: o, sock: s, in: make(chan arrival, 64),
+		opt: o, sock: s, in: make(chan arrival, 64), tell: make(chan string, 16),
 		hang: make(chan struct{}, 1), quit: make(chan struct{}), up: make(chan struct{}), over: make(chan struct{}),
 	}
 	var err error

@@ -101,6 +101,9 @@ func (p *Phone) request(a arrival) {
 			}
 			p.end(why)
 		}
+	case "INFO":
+		p.informed(a)
+		p.agree(a)
 	case "UPDATE":
 		if a.body != "" {
 			p.changed(a, func(body string) {
@@ -112,13 +115,17 @@ func (p *Phone) request(a arrival) {
 			return
 		}
 		fallthrough
-	case "OPTIONS", "INFO", "NOTIFY":
-		r := a.answer(200, p.tag)
-		r.add("Contact", p.contact())
-		p.sock.send(r.bytes(), a.from)
+	case "OPTIONS", "NOTIFY":
+		p.agree(a)
 	default:
 		p.sock.send(a.answer(405, p.tag).bytes(), a.from)
 	}
+}
+
+func (p *Phone) agree(a arrival) {
+	r := a.answer(200, p.tag)
+	r.add("Contact", p.contact())
+	p.sock.send(r.bytes(), a.from)
 }
 
 // ack ends the repetition of our final answer.
