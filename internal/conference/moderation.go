@@ -159,6 +159,16 @@ func (s *Session) moderated(m meetxml.Message) {
 		s.moderation.approved = false
 	}
 	s.permission(was)
+	if s.moderation.on && !was.on && s.offer == nil && s.opt.Mute && !s.moderation.mayUnmute() {
+		s.mutedByRoom() // the focus mutes only who is there when it begins
+	}
+}
+
+// unmoderated forgets what was so in the room before: the one that is entered says if it is so there.
+func (s *Session) unmoderated() {
+	was := s.moderation
+	s.moderation.on, s.moderation.approved = false, false
+	s.permission(was)
 }
 
 // permission tells the phone what has changed in what it may do.

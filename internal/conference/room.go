@@ -127,6 +127,7 @@ func (s *Session) self(o meetxml.Occupant) {
 	s.backoff.Reset()
 	s.log.Info("room joined", "others", len(s.who))
 	s.tell(Event{Kind: Joined})
+	s.unmoderated()
 	s.state = lonely
 	s.settle()
 }
