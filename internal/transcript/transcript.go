@@ -12,6 +12,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -148,3 +150,55 @@ func Name(now time.Time) string {
 
 // instant is Jigasi's form of a moment.
 const instant = "2006-01-02T15:04:05.000000Z07:00"
+
+// Named gives the moment that a name of Name's begins with, and false for any other name.
+func Named(name string) (time.Time, bool) {
+	const random = "_00000000-0000-4000-8000-000000000000"
+	if len(name) <= len(random) {
+		return time.Time{}, false
+	}
+	when, uuid := name[:len(name)-len(random)], name[len(name)-len(random):]
+	at, err := time.Parse(instant, when)
+	if err != nil || at.UTC().Format(instant) != when {
+		return time.Time{}, false
+	}
+	for i, c := range uuid {
+		switch hex := c >= '0' && c <= '9' || c >= 'a' && c <= 'f'; random[i] {
+		case '_', '-', '4':
+			if byte(c) != random[i] {
+				return time.Time{}, false
+			}
+		default:
+			if !hex {
+				return time.Time{}, false
+			}
+		}
+	}
+	return at, true
+}
+
+// IsFile reports whether a file of a session may have this name: one of Name's, as it is or with transcript_ before it or a
+// number after it, and an extension of ours.
+func IsFile(name string) bool {
+	stem, ext, ok := strings.Cut(name, "Z_")
+	if !ok {
+		return false
+	}
+	uuid, ext, ok := strings.Cut(ext, ".")
+	if !ok || !slices.Contains([]string{"txt", "json", "vtt", "srt", "jsonl", "wav", "opus"}, ext) {
+		return false
+	}
+	uuid, number, numbered := strings.Cut(uuid, "_")
+	if n, err := strconv.ParseUint(number, 10, 16); numbered && (err != nil || strconv.FormatUint(n, 10) != number) {
+		return false
+	}
+	at, isTranscript := strings.CutPrefix(stem, "transcript_")
+	if isTranscript && (numbered || ext == "wav" || ext == "opus") {
+		return false
+	}
+	if !isTranscript && ext != "wav" && ext != "opus" && ext != "jsonl" {
+		return false
+	}
+	_, ok = Named(at + "Z_" + uuid)
+	return ok
+}

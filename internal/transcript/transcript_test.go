@@ -154,3 +154,37 @@ func TestT28_NamesAreOurs(t *testing.T) {
 		}
 	}
 }
+
+func TestNamed(t *testing.T) {
+	at := time.Date(2024, 11, 22, 15, 4, 5, 123456000, time.UTC)
+	name := Name(at)
+	if got, ok := Named(name); !ok || !got.Equal(at) {
+		t.Error(name, got, ok)
+	}
+	for _, bad := range []string{
+		"", ".", "..", name + "/", "/" + name, name + "\x00", name[1:], name[:len(name)-1], strings.ToUpper(name), "transcript_" + name, "../" + name,
+		strings.Replace(name, "-4", "-5", 1) + "x", strings.Replace(name, ":", "/", 1), "2024-11-22T15:04:05Z_00000000-0000-4000-8000-000000000000", "CON",
+		strings.Replace(name, "Z_", "+00:00_", 1), name[:len(name)-1] + "é",
+	} {
+		if _, ok := Named(bad); ok {
+			t.Errorf("%q is taken for a name", bad)
+		}
+	}
+}
+
+func TestIsFile(t *testing.T) {
+	name := Name(time.Date(2024, 11, 22, 15, 4, 5, 0, time.UTC))
+	for _, good := range []string{"transcript_" + name + ".txt", "transcript_" + name + ".jsonl", name + ".wav", name + "_12.opus", name + ".jsonl"} {
+		if !IsFile(good) {
+			t.Errorf("%s is none of ours", good)
+		}
+	}
+	for _, bad := range []string{
+		"", name, name + ".html", name + ".txt", "transcript_" + name + ".html", "transcript_" + name + ".txt.part", "transcript_" + name + "_1.txt", name + "_01.wav", name + "_.wav",
+		name + "_-1.wav", "../" + name + ".wav", "x" + name + ".wav", name + ".wav/", "unfinished.jsonl", "transcript_transcript_" + name + ".txt", "transcript_" + name + ".wav",
+	} {
+		if IsFile(bad) {
+			t.Errorf("%q is taken for one of ours", bad)
+		}
+	}
+}
