@@ -33,6 +33,12 @@ type Publisher interface {
 	Publish(ctx context.Context, e transcript.Entry) error
 }
 
+// An Ear hears one speaker, such as a recording. It must not block, and keeps nothing of what it is given.
+type Ear interface {
+	Push(pcm []int16, at time.Time) // sound at recognize.Rate that began at a time
+	Leave()
+}
+
 // Options are what a Scribe needs.
 type Options struct {
 	Room, RoomURL string
@@ -44,8 +50,9 @@ type Options struct {
 	Targets       []string             // languages to translate into
 	Journal       *transcript.Journal  // nil is none; the Scribe closes it
 	Publishers    []Publisher
-	EndLimit      time.Duration // that the last words may take; 0 is 10 s
-	Counts        *Counts       // nil is none
+	Ears          func(p transcript.Person) Ear // nil: nobody hears the sound but the service
+	EndLimit      time.Duration                 // that the last words may take; 0 is 10 s
+	Counts        *Counts                       // nil is none
 	Log           *slog.Logger
 }
 
@@ -145,7 +152,7 @@ func (s *Scribe) Close(ctx context.Context, at time.Time) error {
 	s.mu.Unlock()
 	s.lastLanguage()
 	for v := range voices {
-		v.speaker.End()
+		v.End()
 	}
 	stop := context.AfterFunc(ctx, s.cancel)
 	defer stop()

@@ -21,6 +21,7 @@ type Voice struct {
 	person  atomic.Pointer[transcript.Person]
 	lang    string
 	speaker *recognize.Speaker
+	ear     Ear    // nil is none
 	id      string // of the utterance that is being spoken; owned by the speaker's goroutine
 	down    audio.Third
 	up      audio.Doubler
@@ -66,6 +67,9 @@ func (s *Scribe) Listen(p transcript.Person, id, language string) (*Voice, error
 		default:
 		}
 	}
+	if s.o.Ears != nil {
+		v.ear = s.o.Ears(p)
+	}
 	s.voices[v] = true
 	return v, nil
 }
@@ -74,13 +78,20 @@ func (s *Scribe) Listen(p transcript.Person, id, language string) (*Voice, error
 func (v *Voice) Push(c *media.Chunk, at time.Time) {
 	switch c.Rate {
 	case media.Wide:
-		v.speaker.Push(c.PCM, at)
+		v.hear(c.PCM, at)
 	case media.Full:
 		v.down.Run(v.buf[:], c.PCM)
-		v.speaker.Push(v.buf[:], at)
+		v.hear(v.buf[:], at)
 	case media.Narrow:
 		v.up.Run(v.buf[:], c.PCM)
-		v.speaker.Push(v.buf[:], at)
+		v.hear(v.buf[:], at)
+	}
+}
+
+func (v *Voice) hear(pcm []int16, at time.Time) {
+	v.speaker.Push(pcm, at)
+	if v.ear != nil {
+		v.ear.Push(pcm, at)
 	}
 }
 
@@ -93,8 +104,13 @@ func (v *Voice) Leave(at time.Time) {
 	v.s.Note(transcript.Leave, *v.person.Load(), at)
 }
 
-// End says that nothing more follows. The last words still come, and Close waits for them.
-func (v *Voice) End() { v.speaker.End() }
+// End says that nothing more follows. The last words still come, and Close waits for them. It may be called twice.
+func (v *Voice) End() {
+	v.speaker.End()
+	if v.ear != nil {
+		v.ear.Leave()
+	}
+}
 
 // Rename says what is known of the speaker now.
 func (v *Voice) Rename(p transcript.Person) { v.person.Store(&p) }
