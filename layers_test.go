@@ -23,7 +23,7 @@ var layers = map[string]int{
 	"egress": 0, "transcript": 1, "recognize": 2, "translate": 2, "recognize/socket": 3, "recognize/prove": 3, "scribe": 3,
 	"translate/bing": 3, "translate/deepl": 3, "translate/google": 3, "translate/libre": 3, "translate/openai": 3,
 	"recognize/vosk": 4, "recognize/oracle": 4, "recognize/google": 4, "gcloud": 1, "recognize/deepgram": 4, "recognize/openai": 4, "recognize/whisper": 4, "words": 8, "lab/voskd": 3,
-	"export": 4,
+	"deposit": 1, "recording": 3, "archive": 4, "shelf": 2, "export": 5,
 	// The transcriber that joins meetings.
 	"talk": 3,
 	// The lab imports layers 0 to 2; demo is a command that joins lab and app.
