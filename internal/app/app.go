@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"jigasi/internal/admin"
+	"jigasi/internal/archive"
 	"jigasi/internal/bridge"
 	"jigasi/internal/call"
 	"jigasi/internal/cause"
@@ -28,6 +29,7 @@ import (
 	"jigasi/internal/prompt"
 	"jigasi/internal/room"
 	"jigasi/internal/rtpport"
+	"jigasi/internal/shelf"
 	"jigasi/internal/sip"
 	"jigasi/internal/twin"
 	"jigasi/internal/xlog"
@@ -61,7 +63,9 @@ type App struct {
 	exchange  *exchange.Exchange
 	breweries control.Breweries
 	admin     *admin.Server
-	feed      *feed // nil: no bridge sends us meetings
+	archive   *archive.Archive
+	shelf     *shelf.Server // nil: transcripts are not served
+	feed      *feed         // nil: no bridge sends us meetings
 	speech    speech
 
 	totals   totals
@@ -102,6 +106,9 @@ func New(cfg *config.Config, o Options) (*App, error) {
 			return nil, err
 		}
 		a.ua = sip.New(so)
+	}
+	if err := a.newArchive(); err != nil {
+		return nil, err
 	}
 	if a.feed, err = a.newFeed(); err != nil {
 		return nil, err
@@ -163,8 +170,14 @@ func (a *App) Start() error {
 		}
 		a.log.Info("serving HTTP", "addr", a.admin.Addr().String())
 	}
+	if err := a.startArchive(); err != nil {
+		a.closeAdmin(context.Background())
+		a.closeMedia()
+		return err
+	}
 	if err := a.feed.start(a); err != nil {
 		a.speech.close()
+		a.closeArchive(context.Background())
 		a.closeAdmin(context.Background())
 		a.closeMedia()
 		return err
@@ -173,6 +186,7 @@ func (a *App) Start() error {
 		if err := a.ua.Start(); err != nil {
 			a.feed.close(context.Background(), a)
 			a.speech.close()
+			a.closeArchive(context.Background())
 			a.closeAdmin(context.Background())
 			a.closeMedia()
 			return err
@@ -249,6 +263,7 @@ func (a *App) Close(ctx context.Context) error {
 		}
 		said.Wait()
 		a.speech.close()
+		a.closeArchive(ctx)
 		a.closeAdmin(ctx)
 		a.closeMedia()
 		a.log.Info("gateway stopped")

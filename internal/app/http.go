@@ -81,6 +81,9 @@ func (a *App) checks() []admin.Check {
 	if c, ok := a.feedCheck(); ok {
 		out = append(out, c)
 	}
+	if c, ok := a.shelfCheck(); ok {
+		out = append(out, c)
+	}
 	return append(out, admin.Check{Name: "clock", Alive: true, Err: func() error {
 		if n := a.panics.Load(); n > 100 {
 			return fmt.Errorf("%d panics on the clock", n)

@@ -20,7 +20,7 @@ func label(name, value string) admin.Label { return admin.Label{Name: name, Valu
 
 // metrics are our own, beside those that Jigasi has (docs/limits.md says what is dropped and counted).
 func (a *App) metrics() []admin.Sample {
-	return slices.Concat(a.callMetrics(), a.sipMetrics(), a.breweryMetrics(), a.feedMetrics(), a.speech.metrics())
+	return slices.Concat(a.callMetrics(), a.sipMetrics(), a.breweryMetrics(), a.feedMetrics(), a.speech.metrics(), a.archiveMetrics())
 }
 
 func (a *App) callMetrics() []admin.Sample {

@@ -23,7 +23,7 @@ func (a *App) newFeed() (*feed, error) {
 		return nil, nil // none is configured
 	}
 	o := export.Options{
-		Host: e.Host, Port: e.Port, Token: e.Token, Language: c.Language, Gate: c.Gate, Directory: c.Directory, Save: c.Save,
+		Host: e.Host, Port: e.Port, Token: e.Token, Language: c.Language, Gate: c.Gate, Archive: a.archive,
 		Meetings: e.Meetings, Speakers: e.Speakers, EndLimit: lastWords, Log: a.log,
 	}
 	if e.CertFile != "" {

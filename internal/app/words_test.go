@@ -66,10 +66,16 @@ func TestMeetingIsTranscribedByTheBridgesFeed(t *testing.T) {
 	vosk := tones(t, 440, 620, 880)
 	dir, port := t.TempDir(), freePort(t)
 	const token = "a-token-of-the-bridge"
+	hook, posted := listener(t)
+	script := filepath.Join(t.TempDir(), "script")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nls \"$1\" >>"+script+".out\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	m := start(t, lab.Options{}, func(c *config.Config) {
 		c.Admin.Port = freePort(t)
 		c.Transcription.Vosk.URL, c.Transcription.Directory = vosk.URL, dir
 		c.Transcription.Export.Port, c.Transcription.Export.Token = port, token
+		follow(c, freePort(t), hook.URL, script)
 	})
 	alice, bob := m.Join("words", 440), m.Join("words", 620)
 	m.call(t, "words", 880, "PCMU")
@@ -134,6 +140,7 @@ func TestMeetingIsTranscribedByTheBridgesFeed(t *testing.T) {
 		text, err := os.ReadFile(files[0])
 		return err == nil && strings.Contains(string(text), alice.Nick()+": tone440") && strings.Contains(string(text), phone+": tone880") && strings.Contains(string(text), "End of transcript")
 	})
+	followed(t, m, dir, script, posted)
 }
 
 // TestServiceThatRefusesUs: a service that does not know our key is told of in the room, once, and takes the calls of

@@ -240,7 +240,10 @@ func (a *Archive) look() {
 	if a.opt.Dir == "" {
 		return
 	}
-	root, err := a.root()
+	root, err := os.OpenRoot(a.opt.Dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return // nothing was kept yet
+	}
 	if err != nil {
 		a.log.Error("the directory of transcripts cannot be used", xlog.Err, err)
 		return

@@ -155,6 +155,7 @@ func (d *docker) call() {
 		d.set(prefixCall+"PASS", d.env("JIGASI_TRANSCRIBER_PASSWORD"))
 		d.set(prefixCall+"ANONYMOUS_AUTH", "false")
 		d.set(prefixCall+"ALLOW_NON_SECURE", "true")
+		d.saving()
 		return
 	}
 	if !d.on("ENABLE_AUTH") {
@@ -172,6 +173,27 @@ func (d *docker) call() {
 	d.set(prefixCall+"ANONYMOUS_AUTH", "false")
 	d.from = "JIGASI_XMPP_PASSWORD"
 	d.set(prefixCall+"PASS", d.env("JIGASI_XMPP_PASSWORD"))
+}
+
+// saving writes where transcripts go: a volume that the web container serves.
+func (d *docker) saving() {
+	d.from = "JIGASI_TRANSCRIBER_ENABLE_SAVING"
+	save, err := strconv.ParseBool(d.or(d.from, "1"))
+	save = save && err == nil
+	d.set(prefixWords+"SAVE_TXT", strconv.FormatBool(save))
+	d.set(prefixWords+"SAVE_JSON", "false")
+	if !save {
+		return
+	}
+	d.set(prefixWords+"DIRECTORY", "/tmp/transcripts")
+	d.cfg.Transcription.WebReadable = true
+	d.from = "PUBLIC_URL"
+	if u := d.or(d.from, ""); u != "" {
+		if !strings.Contains(u, "://") {
+			u = "https://" + u
+		}
+		d.set(prefixWords+"BASE_URL", strings.TrimSuffix(u, "/")+"/transcripts")
+	}
 }
 
 // sip writes the SIP account.

@@ -71,7 +71,7 @@ var variables = []variable{
 	{name: "XMPP_RECORDER_DOMAIN", to: "xmpp.user", note: "old name of XMPP_HIDDEN_DOMAIN"},
 	{name: "ENABLE_AUTH", to: "xmpp.user", note: "calls log in with a password"},
 	{name: "ENABLE_GUESTS", to: "xmpp.domain", note: "with ENABLE_AUTH: calls log in as guests"},
-	{name: "PUBLIC_URL", note: captions},
+	{name: "PUBLIC_URL", to: "transcription.base_url", note: "with /transcripts after it, in transcriber mode"},
 	{name: "TZ", note: "read by the operating system: the log's time zone"},
 	{name: "JIGASI_STATS_PORT", to: "admin.port", property: prefixJigasi + "rest.jetty.port"},
 	{name: "AUTOSCALER_URL", note: sidecars},
@@ -101,6 +101,9 @@ var variables = []variable{
 	{name: "GC_CLIENT_EMAIL", to: "transcription.google.account", note: "of the service account; needed"},
 	{name: "GC_CLIENT_ID", to: "transcription.google.account", note: "of the service account"},
 	{name: "GC_CLIENT_CERT_URL", to: "transcription.google.account", note: "of the service account"},
+	{name: "JIGASI_TRANSCRIBER_ENABLE_SAVING", to: "transcription.directory, transcription.save", note: "1, in transcriber mode: text in /tmp/transcripts, which the web container serves"},
+	{name: "JIGASI_TRANSCRIBER_ADVERTISE_URL", to: "transcription.advertise", property: prefixWords + "ADVERTISE_URL"},
+	{name: "JIGASI_TRANSCRIBER_RECORD_AUDIO", to: "transcription.record.format", property: prefixWords + "RECORD_AUDIO"},
 	{name: "JIGASI_TRANSCRIBER_*", note: captions},
 
 	{name: "CONFCODE_URL", note: webs}, {name: "DIALIN_NUMBERS_URL", note: webs}, {name: "DIALOUT_AUTH_URL", note: webs},
@@ -111,7 +114,7 @@ var variables = []variable{
 
 // noticed are the variables without effect that are worth a word when they are set: those that are meant for us.
 func noticed(v variable) bool {
-	return v.to == "" && v.property == "" && v.note != webs && v.name != "TZ" && v.name != "PUBLIC_URL" && v.name != "ENABLE_VISITORS"
+	return v.to == "" && v.property == "" && v.note != webs && v.name != "TZ" && v.name != "ENABLE_VISITORS"
 }
 
 // findVariable is the entry of a name.
@@ -130,7 +133,5 @@ func findVariable(name string) (variable, bool) {
 // transcribers are the variables that JIGASI_TRANSCRIBER_* and AUTOSCALER_SIDECAR_* stand for: an environment is
 // asked by name.
 var transcribers = []string{
-	"JIGASI_TRANSCRIBER_ENABLE_SAVING",
-	"JIGASI_TRANSCRIBER_ADVERTISE_URL", "JIGASI_TRANSCRIBER_SEND_TXT", "JIGASI_TRANSCRIBER_RECORD_AUDIO",
-	"AUTOSCALER_SIDECAR_KEY_FILE",
+	"JIGASI_TRANSCRIBER_SEND_TXT", "AUTOSCALER_SIDECAR_KEY_FILE",
 }

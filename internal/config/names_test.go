@@ -87,6 +87,7 @@ func TestEveryVariableDoesSomething(t *testing.T) {
 		"JIGASI_TRANSCRIBER_VOSK_URL": "ws://vosk:2701", "JIGASI_TRANSCRIBER_LIBRETRANSLATE_URL": "http://libre/translate",
 		"JIGASI_TRANSCRIBER_CUSTOM_TRANSLATION_SERVICE": "LibreTranslateTranslationService", "JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL": "https://cfg/ts",
 		"JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_KEY_PATH": filepath.Join(t.TempDir(), "key"),
+		"JIGASI_TRANSCRIBER_ENABLE_SAVING":              "0", "JIGASI_TRANSCRIBER_ADVERTISE_URL": "true", "JIGASI_TRANSCRIBER_RECORD_AUDIO": "true", "PUBLIC_URL": "https://meet.example.com",
 	}
 	write(t, value["JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_KEY_PATH"], "a key")
 	also := map[string]map[string]string{ // what a variable needs beside it
@@ -95,6 +96,7 @@ func TestEveryVariableDoesSomething(t *testing.T) {
 		"JIGASI_TRANSCRIBER_PASSWORD": {"JIGASI_MODE": "transcriber"}, "JIGASI_ENABLE_REST": {"JIGASI_REST_TOKEN": "0123456789abcdef"},
 		"JIGASI_TRANSCRIBER_WHISPER_PRIVATE_KEY": {"JIGASI_TRANSCRIBER_WHISPER_PRIVATE_KEY_NAME": "k"}, "JIGASI_TRANSCRIBER_WHISPER_PRIVATE_KEY_NAME": {"JIGASI_TRANSCRIBER_WHISPER_PRIVATE_KEY": "k"},
 		"JIGASI_TRANSCRIBER_CUSTOM_TRANSLATION_SERVICE": {"JIGASI_TRANSCRIBER_ENABLE_TRANSLATION": "1"},
+		"JIGASI_TRANSCRIBER_ENABLE_SAVING":              {"JIGASI_MODE": "transcriber", "JIGASI_TRANSCRIBER_PASSWORD": "x"}, "PUBLIC_URL": {"JIGASI_MODE": "transcriber", "JIGASI_TRANSCRIBER_PASSWORD": "x"},
 	}
 	for _, name := range []string{"PROJECT_ID", "PRIVATE_KEY_ID", "PRIVATE_KEY", "CLIENT_EMAIL", "CLIENT_ID", "CLIENT_CERT_URL"} {
 		also["GC_"+name] = map[string]string{"GC_PRIVATE_KEY": "k", "GC_CLIENT_EMAIL": "e"}
@@ -162,7 +164,7 @@ func TestEveryKeyIsUsed(t *testing.T) {
 		t.Fatal(files, err)
 	}
 	var source strings.Builder
-	for _, f := range append(files, "../cli/health.go", "../cli/transcribe.go", "../words/words.go", "../words/services.go", "../words/remote.go") {
+	for _, f := range append(files, "../cli/health.go", "../cli/transcribe.go", "../words/words.go", "../words/services.go", "../words/remote.go", "../words/archive.go") {
 		if strings.HasSuffix(f, "_test.go") {
 			continue
 		}

@@ -20,8 +20,22 @@ type Transcription struct {
 	Language string       `yaml:"language" doc:"What is spoken by those who do not say it: a tag such as en-US."`
 	Gate     bool         `yaml:"gate" doc:"Send only speech to the service, with what is just before and after it; saves money where minutes are paid."`
 
-	Directory string   `yaml:"directory" doc:"Where transcripts are kept, each in a directory of its own."`
-	Save      []string `yaml:"save" doc:"Forms that are written at the end beside the journal: txt, json, vtt, srt."`
+	Directory   string   `yaml:"directory" doc:"Where transcripts are kept, each in a directory of its own; empty keeps nothing."`
+	Save        []string `yaml:"save" doc:"Forms that are written at the end beside the journal: txt, json, vtt, srt."`
+	KeepDays    int      `yaml:"keep_days" doc:"Days after which a transcript is erased, with its recording; 0 is never. Copies elsewhere stay."`
+	WebReadable bool     `yaml:"web_readable" doc:"Let other users of the machine, such as a web server, read the forms (not the journal) whose names they know."`
+	BaseURL     string   `yaml:"base_url" doc:"Where people find the directory, by transcription.http or a web server of yours; empty is nowhere."`
+	Advertise   bool     `yaml:"advertise" doc:"Tell the room at the beginning where its transcript will be."`
+	HTTP        Shelf    `yaml:"http" doc:"The HTTP server of transcripts."`
+	Record      Record   `yaml:"record" doc:"Sound that is kept beside the transcript."`
+
+	Posts         []string `yaml:"posts" doc:"URLs that are told of everything that is said, and who comes and goes, as JSON."`
+	Actions       []Action `yaml:"actions" doc:"Who is told of sentences with a phrase in them."`
+	Scripts       []string `yaml:"scripts" doc:"Programs that run when a transcript is whole, with its directory as the only argument."`
+	ScriptTimeout Duration `yaml:"script_timeout" doc:"After which a script is killed, with its children."`
+	S3            Bucket   `yaml:"s3" doc:"An S3-compatible store that gets a copy."`
+	WebDAV        WebDAV   `yaml:"webdav" doc:"A WebDAV server that gets a copy."`
+	Allow         []string `yaml:"allow" doc:"Hosts and networks that posts, actions and copies may reach although they are private, or by plain http://."`
 
 	Export Export `yaml:"export" doc:"The service that the bridge itself sends meetings to: docs/transcription.md."`
 
@@ -129,7 +143,8 @@ type OpenAIChat struct {
 func defaultTranscription() Transcription {
 	return Transcription{
 		Service: "vosk", Language: "en-US", Directory: "/var/lib/jigasi/transcripts", Save: []string{"txt"},
-		Export: defaultExport(), Vosk: Vosk{URL: "ws://localhost:2700"},
+		HTTP: Shelf{Host: "127.0.0.1"}, Record: defaultRecord(), ScriptTimeout: defaultScriptTimeout, Export: defaultExport(),
+		Vosk:     Vosk{URL: "ws://localhost:2700"},
 		Whisper:  Whisper{URL: "ws://localhost:8000/ws", Audience: "jitsi"},
 		Google:   GoogleCloud{Location: "global", Model: "latest_long", Punctuation: true},
 		Remote:   RemoteChoice{Cache: time.Minute},
@@ -153,13 +168,14 @@ var (
 
 func (t *Transcription) secrets() []xlog.Secret {
 	tr := &t.Translation
-	return []xlog.Secret{t.Export.Token, t.Remote.Key, t.Google.Account, t.Whisper.Key, t.OpenAI.Key, t.Deepgram.Key, tr.Google.Key, tr.Libre.Key, tr.DeepL.Key, tr.Bing.Key, tr.OpenAI.Key}
+	return append(t.archiveSecrets(), []xlog.Secret{t.Export.Token, t.Remote.Key, t.Google.Account, t.Whisper.Key, t.OpenAI.Key, t.Deepgram.Key, tr.Google.Key, tr.Libre.Key, tr.DeepL.Key, tr.Bing.Key, tr.OpenAI.Key}...)
 }
 
 func (l *loader) checkTranscription(t *Transcription) {
 	const key = "transcription."
 	l.checkExport(&t.Export, t.Translation.Service)
 	l.checkSpeech(t)
+	l.checkArchive(t)
 	l.oneOf(key+"service", t.Service, speechServices...)
 	l.oneOf(key+"translation.service", t.Translation.Service, translateServices...)
 	for _, f := range t.Save {
@@ -244,17 +260,7 @@ func (old *legacy) composeTranscription() {
 		old.mark("transcription.vosk.url", p.place)
 	}
 	old.remoteKey()
-	for _, form := range []string{"txt", "json"} {
-		p := old.props[prefixWords+"SAVE_"+strings.ToUpper(form)]
-		if p.value == "" {
-			continue
-		}
-		t.Save = slices.DeleteFunc(t.Save, func(f string) bool { return f == form })
-		if strings.EqualFold(p.value, "true") {
-			t.Save = append(t.Save, form)
-		}
-		old.mark("transcription.save", p.place)
-	}
+	old.composeArchive()
 }
 
 // class reads the name of a Java class, whole or short, or of a type.

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"jigasi/internal/archive"
 	"jigasi/internal/audio"
 	"jigasi/internal/codec"
 	"jigasi/internal/recognize"
@@ -291,4 +292,14 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatal("not in 20 s: " + what)
+}
+
+// keep is an archive in a directory.
+func keep(t *testing.T, dir string, forms ...string) *archive.Archive {
+	t.Helper()
+	a, err := archive.New(archive.Options{Dir: dir, Forms: forms})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
 }

@@ -5,15 +5,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
+	"jigasi/internal/archive"
 	"jigasi/internal/cause"
 	"jigasi/internal/scribe"
 	"jigasi/internal/talk"
-	"jigasi/internal/transcript"
 	"jigasi/internal/xlog"
 )
 
@@ -45,8 +42,8 @@ type meeting struct {
 
 	back    *back
 	scribe  *scribe.Scribe
-	journal *transcript.Journal
-	from    *socket // nil: waiting for the bridge to come back
+	kept    *archive.Session // nil: nothing is
+	from    *socket          // nil: waiting for the bridge to come back
 	alive   time.Time
 	tags    map[string]*speaker
 	talking int // speakers with a voice
@@ -62,10 +59,9 @@ func newMeeting(s *Server, id, room string) *meeting {
 		Room: room, Session: id, Start: m.alive, Service: s.opt.Service(room), Gate: s.opt.Gate, Translator: s.opt.Translator, Targets: s.opt.Targets,
 		Publishers: []scribe.Publisher{m.back}, EndLimit: s.opt.EndLimit, Counts: s.counts.Scribe, Log: m.log,
 	}
-	if s.opt.Directory != "" {
-		name := transcript.Name(m.alive)
-		m.journal = transcript.NewJournal(filepath.Join(s.opt.Directory, name, "transcript_"+name+".jsonl"))
-		o.Journal = m.journal
+	if s.opt.Archive != nil {
+		m.kept = s.opt.Archive.Open(id, m.alive)
+		m.kept.Attach(&o)
 	}
 	if s.opt.Publishers != nil {
 		o.Publishers = append(o.Publishers, s.opt.Publishers(id)...)
@@ -233,7 +229,7 @@ func (m *meeting) tick(now time.Time) (why string) {
 	return ""
 }
 
-// end lets the last words come, and writes the forms of the transcript.
+// end lets the last words come, and has the transcript kept.
 func (m *meeting) end(why string) {
 	now := time.Now()
 	m.back.last()
@@ -243,30 +239,12 @@ func (m *meeting) end(why string) {
 	if m.from != nil {
 		m.from.close()
 	}
-	if err = errors.Join(err, m.save()); err != nil {
+	if m.kept != nil {
+		err = errors.Join(err, m.kept.End(ctx))
+	}
+	if err != nil {
 		m.s.counts.Incomplete.Add(1)
 		m.log.Error("the transcript of a meeting is not whole", xlog.Err, err)
 	}
 	m.log.Info("a meeting is no longer transcribed", xlog.Cause, why, "speakers", len(m.tags))
-}
-
-// save writes the forms beside the journal.
-func (m *meeting) save() error {
-	if m.journal == nil || len(m.s.opt.Save) == 0 {
-		return nil
-	}
-	f, err := os.Open(m.journal.Path())
-	if err != nil {
-		return err
-	}
-	entries, err := transcript.Read(f)
-	_ = f.Close() // only read
-	if err != nil {
-		return err
-	}
-	t := transcript.Of(entries)
-	for _, form := range m.s.opt.Save {
-		err = errors.Join(err, t.Save(strings.TrimSuffix(m.journal.Path(), "jsonl")+form, form))
-	}
-	return err
 }

@@ -27,7 +27,7 @@ func TestExportOfAMeeting(t *testing.T) {
 	var log bytes.Buffer
 	dir := t.TempDir()
 	s := begin(t, Options{
-		Directory: dir, Save: []string{"txt", "vtt"}, Translator: shout{}, Targets: []string{"fr"},
+		Archive: keep(t, dir, "txt", "vtt"), Translator: shout{}, Targets: []string{"fr"},
 		Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	b := connect(t, url(s, "9ef4d8e6-1913-464e-9bd2-0846f6f4ff64"), nil)
@@ -170,7 +170,7 @@ func TestExportWithGaps(t *testing.T) {
 // start changes nothing, and one for somebody else is somebody else.
 func TestExportWithoutStart(t *testing.T) {
 	t.Parallel()
-	s := begin(t, Options{Directory: t.TempDir()})
+	s := begin(t, Options{Archive: keep(t, t.TempDir())})
 	b := connect(t, url(s, "m"), nil)
 	k := b.talker("a1b2c3d4-a0", 340)
 	k.say(saying("w1 w2", "w3 w4"))
@@ -190,7 +190,7 @@ func TestExportWithoutStart(t *testing.T) {
 func TestExportComesBack(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := begin(t, Options{Directory: dir})
+	s := begin(t, Options{Archive: keep(t, dir)})
 	var want []string
 	var at, chunk int64
 	for n := range 4 {
@@ -237,7 +237,7 @@ func TestExportComesBack(t *testing.T) {
 func TestExportEnds(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := begin(t, Options{Idle: 300 * time.Millisecond, Linger: 300 * time.Millisecond, Directory: dir})
+	s := begin(t, Options{Idle: 300 * time.Millisecond, Linger: 300 * time.Millisecond, Archive: keep(t, dir)})
 	b := connect(t, url(s, "m"), nil)
 	k := b.talker("a-a0", 340)
 	k.say(saying("w1 w2"))
@@ -258,7 +258,7 @@ func TestExportEnds(t *testing.T) {
 func TestReplayOfTheCapture(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := begin(t, Options{Directory: dir})
+	s := begin(t, Options{Archive: keep(t, dir)})
 	b := connect(t, url(s, "9ef4d8e6-1913-464e-9bd2-0846f6f4ff64"), nil)
 	talkers, sounds, want := map[string]*talker{}, map[string][]int16{}, map[string][]string{}
 	packet := make([]byte, codec.MaxOpus)

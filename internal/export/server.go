@@ -27,6 +27,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"jigasi/internal/archive"
 	"jigasi/internal/recognize"
 	"jigasi/internal/scribe"
 	"jigasi/internal/talk"
@@ -50,8 +51,7 @@ type Options struct {
 	Gate       bool
 	Translator translate.Translator // nil is none
 	Targets    []string
-	Directory  string   // of transcripts; "" is none
-	Save       []string // forms that are written at the end
+	Archive    *archive.Archive // keeps the transcripts; nil is none
 	// Publishers read along, beside the bridge; nil is none.
 	Publishers func(meeting string) []scribe.Publisher
 
