@@ -89,6 +89,13 @@ func (e *ear) silence() time.Duration {
 	return d
 }
 
+// say changes the tone; 0 is silence.
+func (e *ear) say(hz float64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.hz, e.tones = hz, nil
+}
+
 // deaf forgets what was heard.
 func (e *ear) deaf() {
 	e.mu.Lock()

@@ -44,6 +44,9 @@ type G722 struct {
 // NewG722 makes a G.722 state.
 func NewG722() *G722 { return &G722{low: subband{det: 32}, high: subband{det: 8}} }
 
+// Follow has an encoder go on where another one is.
+func (g *G722) Follow(o *G722) { g.x, g.low, g.high = o.x, o.low, o.high }
+
 // Encode implements Encoder for an even number of samples.
 func (g *G722) Encode(dst []byte, pcm []int16) (int, error) {
 	n := len(pcm) / 2

@@ -37,6 +37,10 @@ type Chunk struct {
 	// AcceptOpus is set by a puller that can forward Opus: the source may then
 	// set Opus and leave PCM undefined. In Push, PCM is always defined.
 	AcceptOpus bool
+	// Coder is set by a puller that encodes PCM: the source may then set Coded to what an encoder like it made of
+	// PCM, so that what many hear is encoded once. PCM is defined nevertheless.
+	Coder Coder
+	Coded []byte
 	// Voice is false where the chunk is silence or comfort noise.
 	Voice bool
 	// Level is the loudness in -dBov: 0 loudest, 127 digital silence (RFC 6464).
@@ -48,6 +52,18 @@ type Chunk struct {
 // Reset makes c an empty chunk to pull into: rate in Hz, with buf of rate/50 samples.
 func (c *Chunk) Reset(rate int, buf []int16, acceptOpus bool) {
 	*c = Chunk{PCM: buf[:rate/50], Rate: rate, AcceptOpus: acceptOpus}
+}
+
+// A Coder encodes 20 ms chunks, each in the light of what it remembers of those before.
+type Coder interface {
+	// Encode writes the payload of pcm to dst and gives its length, which may be 0.
+	Encode(dst []byte, pcm []int16) (int, error)
+	// Like reports whether o makes the same payloads, but for what either remembers.
+	Like(o Coder) bool
+	// Another makes one like it.
+	Another() (Coder, error)
+	// Follow goes on where o is, which is like it, as well as it can.
+	Follow(o Coder)
 }
 
 // A Source is asked for one chunk per tick. It fills c completely, with

@@ -77,7 +77,7 @@ func Join(o Options) *Leg {
 		quit: make(chan struct{}), joined: make(chan struct{}), nick: o.Conference.Nick, ssrc: rand.Uint32() | 1,
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
-	l.ear = o.Hub.Join(o.Conference.Room.String(), func(key rune, ms int) {
+	l.ear = o.Hub.Join(hubRoom(o.Conference, o.Conference.Room), func(key rune, ms int) {
 		l.post(func() { l.tell(leg.Event{Signal: leg.Digit{Key: key, Duration: ms}}) })
 	})
 	l.voice = newVoice(o.Opus, l.ssrc, o.Gate)
@@ -289,6 +289,7 @@ func (l *Leg) sources(added, removed []jingle.Source) {
 func (l *Leg) offered(o *conference.Offer) {
 	l.disconnect()
 	l.offer, l.late = o, nil
+	l.ear.Move(hubRoom(l.opt.Conference, l.session.Occupant().Bare())) // it may be a breakout room
 	l.ear.SetTypes(room.PayloadTypes{Opus: o.Opus.ID, Event: o.EventPT})
 	l.sources(o.Sources, nil)
 	l.phase = leg.Trying

@@ -2,10 +2,13 @@ package meetleg
 
 import (
 	"log/slog"
+	"net/url"
 
+	"jigasi/internal/conference"
 	"jigasi/internal/leg"
 	"jigasi/internal/media"
 	"jigasi/internal/rtpx"
+	"jigasi/internal/stanza"
 )
 
 // rtp is a packet of the bridge, on the socket's goroutine.
@@ -14,6 +17,16 @@ func (l *Leg) rtp(h *rtpx.Header, payload []byte) {
 		l.post(func() { l.log.Info("first sound from the meeting") })
 	}
 	l.ear.RTP(h, payload)
+}
+
+// hubRoom names a room so that legs which name it alike are in one meeting: servers that have nothing to do with
+// each other often have rooms of the same address.
+func hubRoom(o conference.Options, room stanza.JID) string {
+	server := o.XMPP.Host
+	if u, err := url.Parse(o.XMPP.URL); err == nil && u.Host != "" {
+		server = u.Host
+	}
+	return room.String() + " " + o.XMPP.Domain + " " + server
 }
 
 func (l *Leg) report() {

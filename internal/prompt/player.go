@@ -88,7 +88,7 @@ func (o *over) Pull(c *media.Chunk) {
 		c.Voice = false
 		o.p.waiting()
 	} else if o.p.busy.Load() {
-		c.AcceptOpus = false
+		c.AcceptOpus, c.Coder = false, nil
 		o.port.Pull(c)
 		for i := range c.PCM {
 			c.PCM[i] >>= duck

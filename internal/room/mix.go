@@ -1,135 +1,134 @@
 package room
 
 import (
+	"math/bits"
+	"time"
+
 	"jigasi/internal/audio"
 	"jigasi/internal/codec"
-	"jigasi/internal/jitter"
 	"jigasi/internal/media"
 )
+
+const (
+	maxCoders = 4 // as there are codecs
+	// warm is how many turns in a row an ear hears what all hear before it is given what is encoded for all: by
+	// then an encoder of its own, which was told the same, remembers the same.
+	warm = 10
+)
+
+// A coder encodes what all hear.
+type coder struct {
+	media.Coder
+	turn int64 // encoded last
+}
+
+// coded is what a coder made of a turn.
+type coded struct {
+	made bool
+	size int
+	data []byte
+}
 
 // Pull implements media.Source: the mix of the chosen speakers at c.Rate, 16 or 48 kHz. Where
 // exactly one speaks and the puller can forward Opus, it is that packet, untouched (docs/adr/0008).
 func (e *Ear) Pull(c *media.Chunk) {
-	e.pullMu.Lock()
-	defer e.pullMu.Unlock()
+	e.pulling.Lock()
+	defer e.pulling.Unlock()
 	e.mu.Lock()
-	chosen := e.chosen
-	for i, s := range chosen {
-		if s != nil && s.owner == "" {
-			chosen[i] = nil // held until its owner is known
-		}
-	}
+	m := e.m
 	e.mu.Unlock()
-	active, only := 0, (*stream)(nil)
-	for _, s := range chosen {
-		if s != nil && (s.buffer.Playing() || s.have > 0) {
-			active, only = active+1, s
-		}
+	m.turning.Lock()
+	defer m.turning.Unlock()
+	now := time.Now()
+	t := m.turn(&e.pull, now)
+	of := e.hears(t, now)
+	if e.pull.same++; of != t.common || c.Coder == nil {
+		e.pull.same = 0
 	}
-	if active == 0 {
+	if of == 0 {
 		clear(c.PCM)
 		c.Level, c.Measured = audio.Silent, true
 		return
 	}
-	switch {
-	case active > 1 || only.have > 0:
-		e.mix(c, chosen)
-	case e.single(c, only):
-		return
-	}
 	c.Voice = true
-}
-
-// single is the only speaker: its packet is forwarded if it can be, which it reports, and else decoded, with
-// nothing to mix.
-func (e *Ear) single(c *media.Chunk, s *stream) (passed bool) {
-	payload, verdict, _ := s.buffer.Pull(e.packet[:])
-	samples, _, ok := codec.OpusInspect(payload)
-	tick := verdict == jitter.Packet && ok && samples == media.Full/50
-	if c.AcceptOpus && tick {
-		c.Opus, c.Voice = payload, true
-		e.stats.passed.Add(1)
-		return true
-	}
-	if tick && s.decoder(c.Rate) {
-		if _, err := s.dec.Decode(c.PCM, payload); err != nil {
-			clear(c.PCM)
-			return false
-		}
-		e.stats.decoded.Add(1)
-		return false
-	}
-	acc := e.acc[:len(c.PCM)]
-	e.add(acc, s, c.Rate, payload, verdict)
-	audio.Settle(c.PCM, acc)
-	return false
-}
-
-// decoder makes sure that there is one for a rate.
-func (s *stream) decoder(rate int) bool {
-	if s.dec == nil || s.rate != rate {
-		dec, err := codec.NewOpusDecoder(rate)
-		if err != nil {
-			return false
-		}
-		s.dec, s.rate, s.rest = dec, rate, make([]int16, rate*12/100)
-	}
-	return true
-}
-
-func (e *Ear) mix(c *media.Chunk, chosen [loudest]*stream) {
-	acc := e.acc[:len(c.PCM)]
-	for _, s := range chosen {
-		if s == nil {
-			continue
-		}
-		if s.have > 0 && s.rate == c.Rate {
-			e.addRest(acc, s)
-			continue
-		}
-		s.have = 0
-		payload, verdict, _ := s.buffer.Pull(e.packet[:])
-		e.add(acc, s, c.Rate, payload, verdict)
-	}
-	audio.Settle(c.PCM, acc)
-}
-
-// add decodes one packet of s, or conceals it, and adds a tick of it.
-func (e *Ear) add(acc []int32, s *stream, rate int, payload []byte, verdict jitter.Verdict) {
-	if verdict == jitter.Silence {
-		return
-	}
-	if !s.decoder(rate) {
-		return
-	}
-	n := 0
-	if verdict == jitter.Packet {
-		var err error
-		if n, err = s.dec.Decode(s.rest[:], payload); err != nil {
+	if c.AcceptOpus && of&(of-1) == 0 {
+		if p := &t.parts[bits.TrailingZeros8(of)]; p.whole {
+			c.Opus = append(e.pull.packet[:0], p.data[:p.sizes[0]]...)
+			e.stats.passed.Add(1)
 			return
 		}
-		e.stats.decoded.Add(1)
-	} else {
-		n = s.dec.Conceal(s.rest[:len(acc)])
 	}
-	s.have = n
-	e.addRest(acc, s)
+	rate := rateOf(c.Rate)
+	if !t.shared {
+		m.blend(c.PCM, t, of, rate, e.decoded)
+		return
+	}
+	x := m.mixed(t, of, rate, e.decoded)
+	if x == nil {
+		m.blend(c.PCM, t, of, rate, e.decoded)
+		return
+	}
+	copy(c.PCM, x.pcm)
+	c.Level, c.Measured = x.level, true
+	if e.pull.same > warm {
+		m.encode(c, t, e.pull.packet[:0])
+	}
 }
 
-// addRest adds a tick of what was decoded already.
-func (e *Ear) addRest(acc []int32, s *stream) {
-	n := min(s.have, len(acc))
-	audio.Accumulate(acc[:n], s.rest[:n])
-	copy(s.rest[:], s.rest[n:s.have])
-	s.have -= n
-	if n < len(acc) && s.buffer.Playing() && n > 0 { // packets shorter than a tick: the next one fills up
-		payload, verdict, _ := s.buffer.Pull(e.packet[:])
-		if verdict == jitter.Packet {
-			if m, err := s.dec.Decode(s.rest[:], payload); err == nil {
-				e.stats.decoded.Add(1)
-				s.have = m
-				e.addRest(acc[n:], s)
-			}
+func (e *Ear) decoded() { e.stats.decoded.Add(1) }
+
+// hears is the places of those whom an ear hears in a turn: the first three whom its own connection
+// brings, and of whom it knows who they are.
+func (e *Ear) hears(t *turn, now time.Time) (of uint8) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	count := 0
+	for i := range t.parts {
+		s := t.parts[i].s
+		if s == nil || count == loudest {
+			continue
+		}
+		if v := e.views[s.ssrc]; v != nil && v.s == s && v.known && now.Sub(v.heard) < present {
+			of |= 1 << i
+			count++
 		}
 	}
+	return of
+}
+
+// encode gives c what was encoded of its sound for all that hear it, into buf. The first one that asks has it made.
+func (m *meeting) encode(c *media.Chunk, t *turn, buf []byte) {
+	k := 0
+	for k < len(m.coders) && !m.coders[k].Like(c.Coder) {
+		k++
+	}
+	if k == len(m.coders) {
+		if k == maxCoders {
+			return
+		}
+		another, err := c.Coder.Another()
+		if err != nil {
+			return
+		}
+		m.coders = append(m.coders, coder{Coder: another})
+	}
+	g, x := &m.coders[k], &t.coded[k]
+	if !x.made {
+		if g.turn >= t.n {
+			return // an ear that is late, and alone with this turn
+		}
+		if g.turn != t.n-1 {
+			g.Follow(c.Coder)
+		}
+		if x.data == nil {
+			x.data = make([]byte, codec.MaxOpus)
+		}
+		n, err := g.Encode(x.data, c.PCM)
+		if err != nil {
+			return
+		}
+		x.made, x.size, g.turn = true, n, t.n
+	}
+	c.Coder.Follow(g.Coder)
+	c.Coded = append(buf, x.data[:x.size]...)
 }

@@ -1,11 +1,13 @@
 // Package room is the sound of meetings as this gateway hears them.
 //
-// Each leg in a meeting has an Ear: it chooses the loudest speakers before their
-// packets are decrypted, keeps a jitter buffer for each, and on the clock's demand
-// decodes and mixes them. Ears of one room know one hub (docs/adr/0011), behind
-// which one decode and one mix for all of them may come.
+// Each leg in a meeting has an Ear. The bridge sends a speaker's packets to every leg, and the ears
+// of one room share what they have in common (docs/adr/0011, 0023): the first ear that a packet comes
+// to has it decrypted, one jitter buffer holds it, it is decoded once, and who hears the same gets the
+// same mix. An ear hears only whom its own connection brings, so that nobody hears himself, nor
+// anybody whom the bridge keeps from him.
 //
-// Packets come on the bridge's goroutine, Pull on the clock's; nothing else runs here.
+// Packets come on the bridge's goroutines, Pull on the clock's; nothing else runs here. Locks are
+// taken in the order Ear.pulling, meeting.turning, Ear.mu, meeting.mu; the last two for moments.
 package room
 
 import (
@@ -13,29 +15,28 @@ import (
 	"sync/atomic"
 	"time"
 
-	"jigasi/internal/audio"
-	"jigasi/internal/codec"
-	"jigasi/internal/jitter"
-	"jigasi/internal/media"
 	"jigasi/internal/rtpx"
 )
 
 const (
 	loudest     = 3                      // speakers mixed at once
-	maxStreams  = 64                     // SSRCs known at once (T11)
+	maxStreams  = 64                     // SSRCs that an ear hears at once (T11)
+	maxOwners   = 4096                   // SSRCs whose owner an ear knows (T11)
 	ownerLimit  = 5 * time.Second        // how long the owner of an SSRC may be unknown
 	forgetAfter = 60 * time.Second       // a stream without packets
 	holdOn      = 400 * time.Millisecond // how long a speaker keeps the place after the last sound
+	// present is how long an ear goes on hearing whom its own connection brings no packet of, while other ears do.
+	present = 2 * time.Second
 )
 
 // A Hub knows the ears of all rooms. Its methods are safe for concurrent use.
 type Hub struct {
 	mu    sync.Mutex
-	rooms map[string]int
+	rooms map[string]*meeting
 }
 
 // NewHub makes a hub.
-func NewHub() *Hub { return &Hub{rooms: map[string]int{}} }
+func NewHub() *Hub { return &Hub{rooms: map[string]*meeting{}} }
 
 // Rooms is how many rooms have an ear in them.
 func (h *Hub) Rooms() int {
@@ -44,13 +45,31 @@ func (h *Hub) Rooms() int {
 	return len(h.rooms)
 }
 
-// Join gives an ear in a room. OnKey, which may be nil, is told the keys that members press, on the
-// bridge's goroutine.
+// Join gives an ear in a room: ears share what they hear if their rooms have the same name. OnKey, which may
+// be nil, is told the keys that members press, on the bridge's goroutine.
 func (h *Hub) Join(room string, onKey func(key rune, ms int)) *Ear {
+	e := &Ear{hub: h, room: room, onKey: onKey, views: map[uint32]*view{}, owners: map[uint32]struct{}{}}
 	h.mu.Lock()
-	h.rooms[room]++
-	h.mu.Unlock()
-	return &Ear{hub: h, room: room, onKey: onKey, streams: map[uint32]*stream{}}
+	defer h.mu.Unlock()
+	e.m = h.enter(room)
+	return e
+}
+
+// enter and leave are called with mu held.
+func (h *Hub) enter(room string) *meeting {
+	m := h.rooms[room]
+	if m == nil {
+		m = newMeeting()
+		h.rooms[room] = m
+	}
+	m.come()
+	return m
+}
+
+func (h *Hub) leave(room string, m *meeting) {
+	if m.leave() {
+		delete(h.rooms, room)
+	}
 }
 
 // PayloadTypes are those of the offer.
@@ -58,28 +77,37 @@ type PayloadTypes struct{ Opus, Event uint8 }
 
 // An Ear hears one room.
 type Ear struct {
-	hub   *Hub
-	room  string
-	onKey func(rune, int)
-	once  sync.Once
-	types atomic.Pointer[PayloadTypes]
+	hub    *Hub
+	onKey  func(rune, int)
+	types  atomic.Pointer[PayloadTypes]
+	room   string // guarded by hub.mu
+	closed bool   // guarded by hub.mu
 
-	mu      sync.Mutex // the map and who is chosen; held for moments
-	streams map[uint32]*stream
-	chosen  [loudest]*stream
-	keys    map[uint32]*rtpx.KeyReader
+	mu     sync.Mutex // held for moments
+	m      *meeting
+	views  map[uint32]*view
+	owners map[uint32]struct{} // SSRCs that signaling told of
+	keys   map[uint32]*rtpx.KeyReader
 
-	// Of the clock's goroutine.
-	pullMu sync.Mutex
-	acc    [media.Full / 50]int32
-	packet [1500]byte
+	pulling sync.Mutex // guards what is of the clock's goroutine
+	pull    pull
 
 	stats counters
 }
 
+// A view is what an ear knows by itself of a stream that its connection brings.
+type view struct {
+	s     *stream
+	since time.Time
+	heard time.Time // last packet
+	known bool      // whose it is
+	recv  rtpx.Receiver
+}
+
 type counters struct{ packets, dropped, decoded, passed atomic.Int64 }
 
-// Stats are what an ear has counted.
+// Stats are what an ear has counted. Packets, Decoded and Passed are its own share of the room's work; what is
+// late, lost and held is the room's.
 type Stats struct {
 	Packets, Dropped, Decoded, Passed int64
 	Streams                           int
@@ -87,118 +115,81 @@ type Stats struct {
 	Delay                             time.Duration // what is held of who is behind the most
 }
 
-type stream struct {
-	ssrc   uint32
-	owner  string // "" as long as it is not known
-	since  time.Time
-	heard  time.Time // last packet
-	loud   time.Time // last packet that was no silence
-	level  float64   // smoothed, 0..127, 127 the loudest
-	buffer *jitter.Buffer
-	recv   rtpx.Receiver
-	dec    *codec.OpusDecoder
-	rate   int
-	// rest is what a packet longer than a tick leaves for the next ones: up to 120 ms, made with dec.
-	rest []int16
-	have int
-}
-
 // SetTypes tells the payload types of the offer.
 func (e *Ear) SetTypes(t PayloadTypes) { e.types.Store(&t) }
 
-// Want decides before decryption whether a packet is needed: of the loudest, and
-// never silence. It runs on the bridge's goroutine.
+// Move has the ear hear another room. It forgets whom it heard.
+func (e *Ear) Move(room string) {
+	e.hub.mu.Lock()
+	defer e.hub.mu.Unlock()
+	if e.closed || e.room == room {
+		return
+	}
+	to := e.hub.enter(room)
+	from := e.change(to)
+	e.hub.leave(e.room, from)
+	e.room = room
+}
+
+// change forgets all that is known and goes on in another meeting.
+func (e *Ear) change(to *meeting) (from *meeting) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.clear()
+	from, e.m = e.m, to
+	return from
+}
+
+// Want decides before decryption whether a packet is needed: of the loudest, never silence, and
+// not if another ear of the room has it. It runs on the bridge's goroutine.
 func (e *Ear) Want(h *rtpx.Header) bool {
 	now := time.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := e.stream(h.SSRC, now)
-	if s == nil {
+	v := e.view(h.SSRC, now)
+	if v == nil {
 		return false
 	}
-	s.recv.Packet(h.Seq, h.Timestamp, now)
-	s.heard = now
-	if !h.HasLevel { // an old sender: treat it as loud
-		s.loud, s.level = now, 100
-	} else {
-		loudness := float64(audio.Silent - h.Level)
-		s.level += (loudness - s.level) / 4
-		if h.Level == audio.Silent {
-			return e.holds(s) && now.Sub(s.loud) < holdOn
-		}
-		s.loud = now
+	v.recv.Packet(h.Seq, h.Timestamp, now)
+	v.heard = now
+	if t := e.types.Load(); t != nil && t.Event != 0 && h.PT == t.Event {
+		return true // each leg is told the keys
 	}
-	if e.holds(s) {
-		return true
-	}
-	return e.promote(s, now)
+	return e.m.wants(v.s, h, now)
 }
 
-// stream finds or makes the stream of an SSRC; nil if there are too many. Called with mu held.
-func (e *Ear) stream(ssrc uint32, now time.Time) *stream {
-	if s := e.streams[ssrc]; s != nil {
-		return s
+// view finds or makes the view of an SSRC; nil if there are too many. Called with mu held.
+func (e *Ear) view(ssrc uint32, now time.Time) *view {
+	if v := e.views[ssrc]; v != nil {
+		return v
 	}
-	if len(e.streams) >= maxStreams {
+	if len(e.views) >= maxStreams {
 		e.forget(now)
-		if len(e.streams) >= maxStreams {
+		if len(e.views) >= maxStreams {
 			e.stats.dropped.Add(1)
 			return nil
 		}
 	}
-	s := &stream{ssrc: ssrc, since: now, buffer: jitter.New(jitter.Options{Clock: 48000}), recv: rtpx.Receiver{SSRC: ssrc, Clock: 48000}}
-	e.streams[ssrc] = s
-	return s
+	_, known := e.owners[ssrc]
+	v := &view{since: now, heard: now, known: known, recv: rtpx.Receiver{SSRC: ssrc, Clock: 48000}}
+	v.s = e.m.share(ssrc, known)
+	e.views[ssrc] = v
+	return v
 }
 
 // forget drops streams that are silent for long, and those nobody ever claimed.
 func (e *Ear) forget(now time.Time) {
-	for ssrc, s := range e.streams {
-		if now.Sub(s.heard) > forgetAfter || s.owner == "" && now.Sub(s.since) > ownerLimit {
-			e.drop(ssrc, s)
+	for ssrc, v := range e.views {
+		if now.Sub(v.heard) > forgetAfter || !v.known && now.Sub(v.since) > ownerLimit {
+			e.drop(ssrc, v)
 		}
 	}
 }
 
-func (e *Ear) drop(ssrc uint32, s *stream) {
-	delete(e.streams, ssrc)
+func (e *Ear) drop(ssrc uint32, v *view) {
+	delete(e.views, ssrc)
 	delete(e.keys, ssrc)
-	for i, c := range e.chosen {
-		if c == s {
-			e.chosen[i] = nil
-		}
-	}
-}
-
-func (e *Ear) holds(s *stream) bool {
-	for _, c := range e.chosen {
-		if c == s {
-			return true
-		}
-	}
-	return false
-}
-
-// promote gives s a place: a free one, that of who fell silent, or that of who is clearly less loud.
-func (e *Ear) promote(s *stream, now time.Time) bool {
-	worst := -1
-	for i, c := range e.chosen {
-		if c == nil || now.Sub(c.loud) > holdOn {
-			worst = i
-			break
-		}
-		if worst < 0 || c.level < e.chosen[worst].level {
-			worst = i
-		}
-	}
-	if c := e.chosen[worst]; c != nil && now.Sub(c.loud) <= holdOn && s.level < c.level+10 {
-		return false
-	}
-	if c := e.chosen[worst]; c != nil {
-		c.buffer.Reset()
-	}
-	e.chosen[worst] = s
-	return true
+	e.m.unshare(v.s, v.known)
 }
 
 // RTP takes a decrypted packet, on the bridge's goroutine.
@@ -216,11 +207,13 @@ func (e *Ear) RTP(h *rtpx.Header, payload []byte) {
 		e.stats.dropped.Add(1)
 		return
 	}
+	now := time.Now()
 	e.mu.Lock()
-	s := e.streams[h.SSRC]
+	v := e.views[h.SSRC]
+	fresh := v != nil && e.m.fresh(v.s, h.Seq, now)
 	e.mu.Unlock()
-	if s != nil {
-		s.buffer.Push(h.Seq, h.Timestamp, payload, time.Now())
+	if fresh {
+		v.s.buffer.Push(h.Seq, h.Timestamp, payload, now)
 	}
 }
 
@@ -248,8 +241,14 @@ func (e *Ear) key(h *rtpx.Header, payload []byte) {
 func (e *Ear) SetOwner(ssrc uint32, endpoint string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if s := e.stream(ssrc, time.Now()); s != nil {
-		s.owner, s.heard = endpoint, time.Now()
+	if len(e.owners) >= maxOwners || endpoint == "" {
+		e.stats.dropped.Add(1)
+		return
+	}
+	e.owners[ssrc] = struct{}{}
+	if v := e.views[ssrc]; v != nil && !v.known {
+		v.known = true
+		e.m.claim(v.s)
 	}
 }
 
@@ -257,8 +256,9 @@ func (e *Ear) SetOwner(ssrc uint32, endpoint string) {
 func (e *Ear) Remove(ssrc uint32) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if s := e.streams[ssrc]; s != nil {
-		e.drop(ssrc, s)
+	delete(e.owners, ssrc)
+	if v := e.views[ssrc]; v != nil {
+		e.drop(ssrc, v)
 	}
 }
 
@@ -266,8 +266,13 @@ func (e *Ear) Remove(ssrc uint32) {
 func (e *Ear) Clear() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for ssrc, s := range e.streams {
-		e.drop(ssrc, s)
+	e.clear()
+}
+
+func (e *Ear) clear() {
+	clear(e.owners)
+	for ssrc, v := range e.views {
+		e.drop(ssrc, v)
 	}
 }
 
@@ -276,9 +281,9 @@ func (e *Ear) Reports(dst []rtpx.Receiver) []rtpx.Receiver {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := time.Now()
-	for _, s := range e.streams {
-		if now.Sub(s.heard) < 10*time.Second && s.recv.Received() > 0 && len(dst) < rtpx.MaxBlocks {
-			dst = append(dst, s.recv)
+	for _, v := range e.views {
+		if now.Sub(v.heard) < 10*time.Second && v.recv.Received() > 0 && len(dst) < rtpx.MaxBlocks {
+			dst = append(dst, v.recv)
 		}
 	}
 	return dst
@@ -290,10 +295,10 @@ func (e *Ear) Stats() Stats {
 	defer e.mu.Unlock()
 	s := Stats{
 		Packets: e.stats.packets.Load(), Dropped: e.stats.dropped.Load(), Decoded: e.stats.decoded.Load(),
-		Passed: e.stats.passed.Load(), Streams: len(e.streams),
+		Passed: e.stats.passed.Load(), Streams: len(e.views),
 	}
-	for _, st := range e.streams {
-		b := st.buffer.Stats()
+	for _, v := range e.views {
+		b := v.s.buffer.Stats()
 		s.Late, s.Lost, s.Delay = s.Late+b.Late, s.Lost+b.Lost, max(s.Delay, b.Delay)
 	}
 	return s
@@ -301,12 +306,11 @@ func (e *Ear) Stats() Stats {
 
 // Close leaves the hub. Nothing may be called afterwards but Pull, which gives silence.
 func (e *Ear) Close() {
-	e.once.Do(func() {
-		e.Clear()
-		e.hub.mu.Lock()
-		defer e.hub.mu.Unlock()
-		if e.hub.rooms[e.room]--; e.hub.rooms[e.room] == 0 {
-			delete(e.hub.rooms, e.room)
-		}
-	})
+	e.hub.mu.Lock()
+	defer e.hub.mu.Unlock()
+	if e.closed {
+		return
+	}
+	e.closed = true
+	e.hub.leave(e.room, e.change(newMeeting()))
 }

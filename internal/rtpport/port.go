@@ -15,7 +15,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -99,7 +98,7 @@ type portBox struct{ media.Port }
 type config struct {
 	sdp.Result
 	dec   codec.Decoder
-	enc   codec.Encoder
+	enc   coder
 	rate  int // of the codec's PCM
 	ask   int // rate asked of the meeting: 16 or 48 kHz
 	opus  bool
@@ -189,25 +188,19 @@ func (p *Port) configure(r sdp.Result) (*config, error) {
 	var err error
 	switch r.Codec.Name {
 	case "PCMU":
-		g := codec.NewPCMU()
-		c.dec, c.enc, c.rate = g, codec.NewPCMU(), media.Narrow
+		c.dec, c.rate = codec.NewPCMU(), media.Narrow
 	case "PCMA":
-		g := codec.NewPCMA()
-		c.dec, c.enc, c.rate = g, codec.NewPCMA(), media.Narrow
+		c.dec, c.rate = codec.NewPCMA(), media.Narrow
 	case "G722":
-		c.dec, c.enc, c.rate = codec.NewG722(), codec.NewG722(), media.Wide
+		c.dec, c.rate = codec.NewG722(), media.Wide
 	case "opus":
 		c.opus, c.rate, c.ask = true, media.Full, media.Full
-		o := p.opt.Opus
-		o.Rate = media.Full
 		if c.dec, err = codec.NewOpusDecoder(media.Wide); err != nil {
 			return nil, err
 		}
-		if c.enc, err = codec.NewOpusEncoder(o); err != nil {
-			return nil, err
-		}
-	default:
-		return nil, fmt.Errorf("rtpport: codec %q is not spoken", r.Codec.Name)
+	}
+	if c.enc, err = newCoder(r.Codec.Name, p.opt.Opus); err != nil {
+		return nil, err
 	}
 	if r.SRTP != nil {
 		if c.srtp, err = newSecure(r.SRTP); err != nil {

@@ -24,7 +24,6 @@ type outbound struct {
 	talked bool // the last tick was sound
 	chunk  media.Chunk
 	buf    [media.Full / 50]int16
-	half   audio.Halver
 	still  int                    // ticks of digital silence in a row
 	same   int                    // length of the payload in pay that is silence, of G.711 alone
 	pcm    [media.Full / 50]int16 // a packet: 20 ms at 48 kHz, or 60 ms at 16 kHz
@@ -93,14 +92,14 @@ func (p *Port) protect(c *config) {
 	told, loss := p.told, p.loss
 	p.told = false
 	p.mu.Unlock()
-	enc, ok := c.enc.(*codec.OpusEncoder)
+	enc, ok := c.enc.(*opus)
 	if !ok || !told || !p.opt.FEC {
 		return
 	}
 	p.out.mu.Lock()
 	defer p.out.mu.Unlock()
 	if on, percent, changed := p.out.guard.Reported(loss); changed {
-		_ = enc.SetFEC(on, percent) // an encoder that cannot goes on without
+		enc.protected = enc.SetFEC(on, percent) == nil && on // an encoder that cannot goes on without
 	}
 }
 
@@ -122,6 +121,9 @@ func (p *Port) send(c *config) {
 		return
 	}
 	o.chunk.Reset(c.ask, o.buf[:], c.opus && c.Ptime == 20)
+	if c.Ptime == 20 && o.have == 0 {
+		o.chunk.Coder = c.enc
+	}
 	if above := p.above.Load(); above != nil {
 		above.Pull(&o.chunk)
 	} else {
@@ -137,6 +139,14 @@ func (p *Port) send(c *config) {
 		level = audio.Level(o.chunk.PCM)
 	}
 	p.counters.levelOut.Store(uint32(level))
+	if coded := o.chunk.Coded; coded != nil && len(coded) <= len(o.pay) {
+		o.still, o.same = 0, 0
+		if len(coded) > 0 {
+			p.transmit(c, coded, c.Codec.PT, o.stamp, !o.talked)
+			o.talked = true
+		}
+		return
+	}
 	if o.silent(c, level) {
 		p.transmit(c, o.pay[:o.same], c.Codec.PT, o.stamp, false)
 		return
@@ -159,11 +169,7 @@ func (p *Port) sendPCM(c *config) {
 	o := &p.out
 	frame := c.rate / 50
 	dst := o.pcm[o.have : o.have+frame]
-	if c.rate == media.Narrow {
-		o.half.Run(dst, o.chunk.PCM)
-	} else {
-		copy(dst, o.chunk.PCM)
-	}
+	c.enc.frame(dst, o.chunk.PCM)
 	o.have += frame
 	frames := max(1, c.Ptime/20)
 	if c.opus || c.Ptime < 20 {
@@ -185,7 +191,7 @@ func (p *Port) sendPCM(c *config) {
 }
 
 func (p *Port) encode(c *config, pcm []int16, stamp uint32) {
-	n, err := c.enc.Encode(p.out.pay[:], pcm)
+	n, err := c.enc.payload(p.out.pay[:], pcm)
 	if err != nil || n == 0 {
 		return
 	}
