@@ -70,6 +70,12 @@ func freePort(t *testing.T) int {
 // spawn starts a gateway whose running calls may go on for drain after a signal.
 func spawn(t *testing.T, drain time.Duration, env ...string) *process {
 	t.Helper()
+	return spawnWith(t, func(cfg *config.Config) { cfg.Limits.Drain = drain }, env...)
+}
+
+// spawnWith is spawn with a configuration of the test's.
+func spawnWith(t *testing.T, change func(*config.Config), env ...string) *process {
+	t.Helper()
 	m, err := lab.Start(lab.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -81,8 +87,9 @@ func spawn(t *testing.T, drain time.Duration, env ...string) *process {
 	cfg.XMPP.Server, cfg.XMPP.Plaintext = m.XMPP.Addr(), true
 	cfg.SIP.Listen, cfg.SIP.Trunks = []string{"udp:" + p.sip}, []string{"127.0.0.0/8"}
 	cfg.Admin.Port = 0
-	cfg.Limits.Drain, cfg.Limits.Overload = drain, 0
+	cfg.Limits.Overload = 0
 	withBrewery(cfg)
+	change(cfg)
 	file := filepath.Join(t.TempDir(), "jigasi.yaml")
 	if err := os.WriteFile(file, cfg.YAML(), 0o600); err != nil {
 		t.Fatal(err)
