@@ -24,6 +24,7 @@ import (
 	"jigasi/internal/control"
 	"jigasi/internal/dialplan"
 	"jigasi/internal/exchange"
+	"jigasi/internal/locate"
 	"jigasi/internal/media"
 	"jigasi/internal/probe"
 	"jigasi/internal/prompt"
@@ -41,6 +42,7 @@ type Options struct {
 	Loopback bool // for demo and tests: media may use loopback addresses, and anybody may call where nobody is named
 	// OnRequest is called when somebody asks for a graceful shutdown over HTTP. It must not block.
 	OnRequest func()
+	Names     *locate.Locator // finds servers by name; nil asks the system's name servers
 	Log       *slog.Logger
 }
 
@@ -78,6 +80,11 @@ type App struct {
 func New(cfg *config.Config, o Options) (*App, error) {
 	a := &App{cfg: cfg, opt: o, log: xlog.Or(o.Log), hub: room.NewHub()}
 	var err error
+	if a.opt.Names == nil {
+		if a.opt.Names, err = locate.New(locate.Options{}); err != nil {
+			return nil, err
+		}
+	}
 	if a.pool, err = rtpport.NewPool(uint16(cfg.Media.MinPort), uint16(cfg.Media.MaxPort)); err != nil {
 		return nil, err
 	}

@@ -141,7 +141,7 @@ func (a *App) addBrewery(b config.Brewery) error {
 	if b.CallURL != "" {
 		r.BOSHPattern = b.CallURL
 	}
-	login := xmppOptions(b.XMPP, a.log)
+	login := a.xmppOptions(b.XMPP)
 	login.Software, login.Version = "Jigasi", a.opt.Version
 	o := control.Options{
 		Account: login, Room: stanza.ParseJID(b.Room).Bare(), Focus: control.Focus{Nick: a.cfg.Meeting.Focus, Guests: guests(a.cfg, b)}, Rules: &r, BOSH: b.CallURL,

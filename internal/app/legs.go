@@ -86,7 +86,7 @@ func opusOptions(cfg *config.Config) codec.OpusOptions {
 
 // callLogin is how a call logs in: as configured, with the meeting's domain and URL.
 func (a *App) callLogin(p exchange.Place) xmpp.Options {
-	o := xmppOptions(a.cfg.XMPP, a.log)
+	o := a.xmppOptions(a.cfg.XMPP)
 	if o.Domain == "" {
 		o.Domain = p.Domain
 	}
@@ -110,10 +110,10 @@ func (a *App) callLogin(p exchange.Place) xmpp.Options {
 }
 
 // xmppOptions translates a login.
-func xmppOptions(x config.XMPP, log *slog.Logger) xmpp.Options {
+func (a *App) xmppOptions(x config.XMPP) xmpp.Options {
 	o := xmpp.Options{
 		Domain: x.Domain, Host: x.Server, Transport: xmpp.TCP, User: x.User, Password: x.Password, Anonymous: x.Anonymous(), Resource: x.Resource,
-		AllowPlain: x.Plaintext, Ping: x.Ping, Log: log,
+		AllowPlain: x.Plaintext, Ping: x.Ping, Names: a.opt.Names, Log: a.log,
 		TLS: xmpp.TLSOptions{CAFile: x.TLS.CAFile, PinSHA256: x.TLS.PinSHA256, ServerName: x.TLS.ServerName, TrustAll: x.TLS.TrustAll},
 	}
 	if o.Ping == 0 {

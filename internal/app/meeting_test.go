@@ -61,6 +61,12 @@ func start(t *testing.T, o lab.Options, change func(*config.Config)) *meeting {
 // startWith is start with a log of the test's.
 func startWith(t *testing.T, o lab.Options, log *slog.Logger, change func(*config.Config)) *meeting {
 	t.Helper()
+	return startAs(t, o, app.Options{Log: log}, change)
+}
+
+// startAs is start with what is not configuration.
+func startAs(t *testing.T, o lab.Options, as app.Options, change func(*config.Config)) *meeting {
+	t.Helper()
 	o.Log = logger(t)
 	l, err := lab.Start(o)
 	if err != nil {
@@ -77,7 +83,8 @@ func startWith(t *testing.T, o lab.Options, log *slog.Logger, change func(*confi
 	if change != nil {
 		change(cfg)
 	}
-	a, err := app.New(cfg, app.Options{Version: "test", Loopback: true, Log: log})
+	as.Version, as.Loopback = "test", true
+	a, err := app.New(cfg, as)
 	if err != nil {
 		t.Fatal(err)
 	}

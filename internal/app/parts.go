@@ -84,7 +84,7 @@ func plan(cfg *config.Config) (dialplan.Plan, error) {
 func (a *App) sipOptions() (sip.Options, error) {
 	cfg := a.cfg.SIP
 	o := sip.Options{
-		PublicIP: a.publicIP, UserAgent: cfg.UserAgent, SessionExpires: cfg.SessionTimer, DSCP: cfg.DSCP, Incoming: a.incoming,
+		PublicIP: a.publicIP, UserAgent: cfg.UserAgent, Resolver: sip.Located(a.opt.Names), SessionExpires: cfg.SessionTimer, DSCP: cfg.DSCP, Incoming: a.incoming,
 		Draining: a.draining.Load, Log: a.log, Open: a.opt.Loopback && len(cfg.Trunks) == 0 && len(cfg.Accounts) == 0,
 	}
 	if o.UserAgent == "" {

@@ -49,6 +49,7 @@ func run(args []string, o Options, stderr io.Writer, env func(string) string) in
 	if env("GOGC") == "" { // a call makes garbage when it begins and ends, and none while it lasts: collecting is cheap
 		debug.SetGCPercent(50)
 	}
+	heedMemory(env, os.ReadFile)
 	log := newLog(cfg.Log, stderr)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)

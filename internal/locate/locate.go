@@ -175,6 +175,16 @@ func (l *Locator) Service(ctx context.Context, service, proto, host string, port
 	return l.order(l.hosts(ctx, nil, proto, host, port, host))
 }
 
+// Hosts gives the addresses of a name, in the order to try them; a literal is its own.
+func (l *Locator) Hosts(ctx context.Context, host string) ([]netip.Addr, error) {
+	targets, err := l.hosts(ctx, nil, "", strings.TrimSuffix(strings.Trim(host, "[]"), "."), 0, "")
+	var out []netip.Addr
+	for _, t := range targets {
+		out = append(out, t.Addr.Addr())
+	}
+	return out, err
+}
+
 // Avoid moves a target to the end of every list for a while, because it did not
 // answer (RFC 3263, 4.3).
 func (l *Locator) Avoid(t Target, d time.Duration) {

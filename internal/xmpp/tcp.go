@@ -12,11 +12,15 @@ import (
 	"strings"
 	"time"
 
+	"jigasi/internal/locate"
 	"jigasi/internal/stanza"
 )
 
 // writeLimit is how long the server may leave one stanza untaken.
 const writeLimit = 10 * time.Second
+
+// perAddress is how long one of several addresses of a server may take.
+const perAddress = 5 * time.Second
 
 // A resolver finds SRV records (RFC 6120, 3.2.1); *net.Resolver is one.
 type resolver interface {
@@ -73,6 +77,9 @@ func (o *Options) addresses(ctx context.Context) ([]string, error) {
 	if net.ParseIP(o.Domain) != nil {
 		return []string{net.JoinHostPort(o.Domain, port)}, nil
 	}
+	if o.Names != nil {
+		return o.named(ctx, service, port)
+	}
 	_, records, err := o.resolver.LookupSRV(ctx, service, "tcp", o.Domain)
 	if err != nil || len(records) == 0 { // none is usual; the domain itself is the server then
 		return []string{net.JoinHostPort(o.Domain, port)}, ctx.Err()
@@ -87,6 +94,50 @@ func (o *Options) addresses(ctx context.Context) ([]string, error) {
 		return nil, fmt.Errorf("%s has no XMPP service (SRV record says so)", o.Domain)
 	}
 	return addrs, nil
+}
+
+// named lists where to connect by the answers of a Locator, which also knows those of an hour ago.
+func (o *Options) named(ctx context.Context, service, port string) ([]string, error) {
+	n, _ := strconv.ParseUint(port, 10, 16)
+	targets, err := o.Names.Service(ctx, service, "tcp", o.Domain, uint16(n))
+	if err != nil {
+		return nil, err
+	}
+	var addrs []string
+	for _, t := range targets {
+		addrs = append(addrs, t.Addr.String())
+	}
+	return addrs, nil
+}
+
+// dialNamed is a dialer that finds names by a Locator.
+func dialNamed(names *locate.Locator, d *net.Dialer) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		host, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			return nil, err
+		}
+		ips, err := names.Hosts(ctx, host)
+		if err != nil {
+			return nil, err
+		}
+		var failed error
+		for _, ip := range ips {
+			try, cancel := ctx, context.CancelFunc(func() {})
+			if len(ips) > 1 {
+				try, cancel = context.WithTimeout(ctx, perAddress)
+			}
+			c, err := d.DialContext(try, network, net.JoinHostPort(ip.String(), port))
+			cancel()
+			if err == nil {
+				return c, nil
+			}
+			if failed = errors.Join(failed, err); ctx.Err() != nil {
+				break
+			}
+		}
+		return nil, failed
+	}
 }
 
 // withPort adds a port where host has none.

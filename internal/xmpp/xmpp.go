@@ -22,6 +22,7 @@ import (
 	"strings"
 	"time"
 
+	"jigasi/internal/locate"
 	"jigasi/internal/stanza"
 	"jigasi/internal/xlog"
 )
@@ -51,6 +52,10 @@ type Options struct {
 	// TLS is still used where the server offers it, and checked.
 	AllowPlain bool
 	TLS        TLSOptions
+
+	// Names finds servers by their names, and while the name servers do not answer by what they said up to an hour
+	// ago; nil asks the system each time.
+	Names *locate.Locator
 
 	Limits  stanza.Limits
 	Timeout time.Duration // of Dial as a whole; 0 means 20 s
@@ -202,7 +207,10 @@ func (o Options) complete() (Options, error) {
 		o.resolver = net.DefaultResolver
 	}
 	if o.dial == nil {
-		o.dial = (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext
+		d := &net.Dialer{KeepAlive: 30 * time.Second}
+		if o.dial = d.DialContext; o.Names != nil {
+			o.dial = dialNamed(o.Names, d)
+		}
 	}
 	o.Log = xlog.Or(o.Log).With("domain", o.Domain)
 	return o, nil
