@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
@@ -18,7 +17,7 @@ import (
 // TTL, so the other records are asked here.
 type wire struct {
 	servers []string
-	addrs   *net.Resolver
+	addrs   []*net.Resolver // asked one after the other until one answers
 }
 
 const (
@@ -27,21 +26,20 @@ const (
 )
 
 func newWire(servers []string) (*wire, error) {
-	w := &wire{addrs: &net.Resolver{PreferGo: true}}
+	w := &wire{}
 	for _, s := range servers {
 		if _, _, err := net.SplitHostPort(s); err != nil {
 			s = net.JoinHostPort(strings.Trim(s, "[]"), "53")
 		}
 		w.servers = append(w.servers, s)
+		w.addrs = append(w.addrs, &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, s)
+		}})
 	}
 	if len(servers) > 0 {
-		var turn atomic.Uint32
-		w.addrs.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
-			n := turn.Add(1) - 1
-			return (&net.Dialer{}).DialContext(ctx, network, w.servers[int(n)%len(w.servers)])
-		}
 		return w, nil
 	}
+	w.addrs = []*net.Resolver{{PreferGo: true}}
 	conf, err := dns.ClientConfigFromFile("/etc/resolv.conf")
 	if err != nil || len(conf.Servers) == 0 {
 		w.servers = []string{"127.0.0.1:53"} // as the standard library does
@@ -78,11 +76,18 @@ func (w *wire) SRV(ctx context.Context, name string) ([]SRV, time.Duration, erro
 }
 
 func (w *wire) Addrs(ctx context.Context, host string) ([]netip.Addr, time.Duration, error) {
-	out, err := w.addrs.LookupNetIP(ctx, "ip", host)
-	if d, ok := errors.AsType[*net.DNSError](err); ok && d.IsNotFound {
-		return nil, 0, ErrNotFound
+	var last error
+	for _, r := range w.addrs {
+		out, err := r.LookupNetIP(ctx, "ip", host)
+		if d, ok := errors.AsType[*net.DNSError](err); ok && d.IsNotFound {
+			return nil, 0, ErrNotFound
+		}
+		if err == nil {
+			return out, addrTTL, nil
+		}
+		last = err
 	}
-	return out, addrTTL, err
+	return nil, 0, last
 }
 
 // query asks one server after the other and hands over the records; the TTL is
