@@ -111,10 +111,12 @@ func (m *Meeting) Join(room string, hz float64) *bot.Bot {
 		<-ready
 		b.Deliver(e)
 	})
+	w := &deferred{wire: wire{m.XMPP, jid}}
 	b = bot.Join(bot.Options{
 		Room: stanza.JID{Local: room, Domain: m.XMPP.MUC()}, Nick: nick, Name: fmt.Sprintf("%.0f Hz", hz), JID: jid, Tone: hz, Log: m.opt.Log,
-	}, deferred{wire{m.XMPP, jid}, ready})
+	}, w)
 	close(ready)
+	w.open()
 	m.bots = append(m.bots, b)
 	// The focus is asked for by whoever comes first.
 	m.XMPP.Send(jid, stanza.New("jabber:client", "iq", "type", "set", "id", m.XMPP.ID(), "to", "focus."+Domain).Add(
@@ -122,17 +124,32 @@ func (m *Meeting) Join(room string, hz float64) *bot.Bot {
 	return b
 }
 
-// deferred sends once the entity is whole.
+// deferred sends once the entity is whole, in the order in which it is said.
 type deferred struct {
 	wire
-	ready chan struct{}
+	mu      sync.Mutex
+	whole   bool
+	waiting []*stanza.Elem
 }
 
-func (d deferred) Send(e *stanza.Elem) {
-	go func() {
-		<-d.ready
+func (d *deferred) Send(e *stanza.Elem) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.whole {
+		d.waiting = append(d.waiting, e)
+		return
+	}
+	d.wire.Send(e)
+}
+
+// open sends what waits.
+func (d *deferred) open() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.whole = true
+	for _, e := range d.waiting {
 		d.wire.Send(e)
-	}()
+	}
 }
 
 // Close ends all.

@@ -54,6 +54,10 @@ type Bot struct {
 	sid     string
 	joined  bool
 	present map[string]*stanza.Elem
+	shows   map[string]string // more of our presence, by element
+	muted   bool
+	said    []*stanza.Elem      // messages of the room
+	status  map[string][]string // of transcribers, one after the other
 }
 
 // ear is what was heard of one SSRC, at 48 kHz.
@@ -80,16 +84,12 @@ func Join(o Options, w Wire) *Bot {
 	}
 	b := &Bot{
 		opt: o, wire: w, in: make(chan *stanza.Elem, 1000), ssrc: rand.Uint32() | 1, keys: make(chan byte, 8),
-		owners: map[uint32]string{}, ears: map[uint32]*ear{}, present: map[string]*stanza.Elem{},
+		owners: map[uint32]string{}, ears: map[uint32]*ear{}, present: map[string]*stanza.Elem{}, shows: map[string]string{}, status: map[string][]string{},
 	}
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	b.wg.Go(b.run)
 	b.wg.Go(b.talk)
-	b.wire.Send(stanza.New("jabber:client", "presence", "to", o.Room.With(o.Nick).String()).Add(
-		stanza.New("http://jabber.org/protocol/muc", "x"),
-		stanza.New("http://jabber.org/protocol/caps", "c", "hash", "sha-1", "node", "urn:bot", "ver", "bot"+fmt.Sprint(o.XML)),
-		stanza.New("http://jabber.org/protocol/nick", "nick").WithText(o.Name),
-		stanza.New("", "SourceInfo").WithText(fmt.Sprintf(`{"%s-a0":{"muted":false}}`, o.Nick))))
+	b.wire.Send(b.presenceOf().Add(stanza.New("http://jabber.org/protocol/muc", "x")))
 	return b
 }
 
@@ -138,6 +138,8 @@ func (b *Bot) stanza(e *stanza.Elem) {
 	switch {
 	case e.Name.Local == "presence":
 		b.presence(from, e)
+	case e.Name.Local == "message":
+		b.message(e)
 	case e.Name.Local != "iq" || e.Get("type") == "result" || e.Get("type") == "error":
 	case e.Kid("http://jabber.org/protocol/disco#info", "query") != nil:
 		b.result(e, b.features(e))
@@ -152,6 +154,7 @@ func (b *Bot) stanza(e *stanza.Elem) {
 func (b *Bot) presence(from stanza.JID, e *stanza.Elem) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.noteStatus(from.Resource, e)
 	if e.Get("type") == "unavailable" {
 		delete(b.present, from.Resource)
 		for ssrc, owner := range b.owners {

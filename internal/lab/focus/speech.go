@@ -1,0 +1,44 @@
+package focus
+
+import (
+	"jigasi/internal/jingle"
+)
+
+// Swap tells one member that the sources of two others have changed hands.
+func (f *Focus) Swap(name, to, a, b string) {
+	f.sync(func() {
+		r := f.roomOf(name)
+		if r == nil || r.members[to] == nil || r.members[a] == nil || r.members[b] == nil {
+			return
+		}
+		first, second := r.members[a], r.members[b]
+		gone := append(append([]jingle.Source(nil), first.sources...), second.sources...)
+		first.sources, second.sources = owned(second.sources, a), owned(first.sources, b)
+		f.sources(r, r.members[to], jingle.SourceRemove, gone)
+		f.sources(r, r.members[to], jingle.SourceAdd, append(append([]jingle.Source(nil), first.sources...), second.sources...))
+	})
+}
+
+// owned are sources in other hands.
+func owned(list []jingle.Source, nick string) []jingle.Source {
+	out := append([]jingle.Source(nil), list...)
+	for i := range out {
+		out[i].Owner, out[i].Name = nick, nick+"-a0"
+	}
+	return out
+}
+
+// Withhold keeps the sources of a member from another one, or no longer, as when signaling is late.
+func (f *Focus) Withhold(name, to, owner string, hidden bool) {
+	f.sync(func() {
+		r := f.roomOf(name)
+		if r == nil || r.members[to] == nil || r.members[owner] == nil {
+			return
+		}
+		action := jingle.SourceAdd
+		if hidden {
+			action = jingle.SourceRemove
+		}
+		f.sources(r, r.members[to], action, r.members[owner].sources)
+	})
+}
