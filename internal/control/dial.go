@@ -66,6 +66,8 @@ func (s *session) dial(iq *stanza.Elem, log *slog.Logger) {
 		s.refuse(iq, log, malformed, "modify", "bad-request", err.Error())
 	case stats.Draining:
 		s.refuse(iq, log, full, "cancel", "service-unavailable", "this gateway is shutting down")
+	case !able && d.To == rayo.Transcribe:
+		s.refuse(iq, log, unable, "modify", "not-acceptable", "this gateway does not transcribe")
 	case !able:
 		s.refuse(iq, log, unable, "cancel", "service-unavailable", "this gateway does not do that")
 	case d.Room() == "":

@@ -30,7 +30,7 @@ func TestDialRefusals(t *testing.T) {
 		{"no room", "<dial xmlns='urn:xmpp:rayo:1' to='1'/>", nil, nil, "internal-server-error", noRoom},
 		{"draining", dialIQ, nil, func(s *Stats) { s.Draining = true }, "service-unavailable", full},
 		{"no phones", dialIQ, nil, func(s *Stats) { s.SIP = false }, "service-unavailable", unable},
-		{"no transcriber", strings.Replace(dialIQ, "+15551234", rayo.Transcribe, 1), nil, nil, "service-unavailable", unable},
+		{"no transcriber", strings.Replace(dialIQ, "+15551234", rayo.Transcribe, 1), nil, nil, "not-acceptable", unable},
 		{"full", dialIQ, fails(cause.Cause{Code: cause.Full}), nil, "resource-constraint", full},
 		{"bad room", dialIQ, fails(cause.Cause{Code: cause.NoRoom}), nil, "internal-server-error", noRoom},
 		{"password", dialIQ, fails(cause.Cause{Code: cause.PasswordNeeded}), nil, "not-authorized", failed},

@@ -45,7 +45,7 @@ func TestReal29_AnswerInTimeRefuseFast(t *testing.T) {
 		{"full", dialIQ, dial(0, cause.Cause{Code: cause.Full}), nil, 0, 0, "resource-constraint"},
 		{"draining", dialIQ, nil, func(s *Stats) { s.Draining = true }, 0, 0, "service-unavailable"},
 		{"no telephone", dialIQ, nil, func(s *Stats) { s.SIP = false }, 0, 0, "service-unavailable"},
-		{"no transcriber", strings.Replace(dialIQ, "+15551234", rayo.Transcribe, 1), nil, nil, 0, 0, "service-unavailable"},
+		{"no transcriber", strings.Replace(dialIQ, "+15551234", rayo.Transcribe, 1), nil, nil, 0, 0, "not-acceptable"},
 		{"no such account", dialIQ, dial(0, cause.Cause{Code: cause.Unavailable}), nil, 0, 0, "internal-server-error"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

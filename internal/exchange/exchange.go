@@ -65,7 +65,10 @@ type Place struct {
 	Headers  []Header // shown in the presence's initiator element
 	Log      *slog.Logger
 
-	story *xlog.Journal
+	Transcriber bool // the seat is that of a transcriber, and nobody is its phone
+
+	story        *xlog.Journal
+	transcribing *transcribing
 }
 
 // Options makes an exchange. Sit and Dial are required.
@@ -103,7 +106,9 @@ type Exchange struct {
 	ended []Detail // the latest, the newest last
 	next  uint64
 	dials dialling
-	idle  sync.WaitGroup
+	// transcribers are those that there are, by room.
+	transcribers map[string]*transcribing
+	idle         sync.WaitGroup
 }
 
 type entry struct {
@@ -210,6 +215,9 @@ func (x *Exchange) Dial(ctx context.Context, r Request) (Dialled, error) {
 		rules = *r.Rules
 	}
 	target, err := rules.Resolve(Target{Password: r.Password}, r.Room, rules.DomainBase)
+	if err == nil && wantsTranscriber(r) {
+		return x.transcribe(ctx, r, target)
+	}
 	if err == nil {
 		err = x.mayDial(target.Room)
 	}
@@ -296,7 +304,10 @@ func (x *Exchange) start(id string, phone leg.Phone, place Place, peer, sipID st
 	seat := x.opt.Sit(x.ctx, place)
 	opt := x.opt.CallOptions
 	opt.ID, opt.Outgoing, opt.Log = id, outgoing, place.Log
-	if outgoing {
+	switch {
+	case place.Transcriber: // nobody has to be rung up, and the last words take their time
+		opt.Outgoing, opt.EndLimit = false, transcriberEnd
+	case outgoing:
 		opt.Longest = x.opt.Dialling.Longest
 	}
 	opt.OnState = func(call.State) { x.changed() }
@@ -316,7 +327,10 @@ func (x *Exchange) watch(e *entry) {
 		e.place.Log.Error("panic at the end of a call", xlog.Err, why.Err, "stack", string(stack))
 	})
 	<-e.Done()
-	if e.outgoing {
+	switch {
+	case e.place.Transcriber:
+		x.transcribed(e.place.Room.String(), e.place.transcribing)
+	case e.outgoing:
 		x.dialOver(e.place.Room)
 	}
 	x.total.ended.Add(1)
