@@ -25,7 +25,7 @@ var layers = map[string]int{
 	"recognize/vosk": 4, "recognize/oracle": 4, "recognize/google": 4, "gcloud": 1, "recognize/deepgram": 4, "recognize/openai": 4, "recognize/whisper": 4, "words": 8, "lab/voskd": 3,
 	"deposit": 1, "recording": 3, "archive": 4, "shelf": 2, "export": 5,
 	// The transcriber that joins meetings.
-	"talk": 3,
+	"talk": 3, "scribeleg": 4,
 	// The lab imports layers 0 to 2; demo is a command that joins lab and app.
 	"lab/soak": 0, "lab/relay": 0, "lab": 5, "lab/client": 3, "lab/xmppd": 3, "lab/focus": 4, "lab/sfu": 3, "lab/bot": 3, "lab/phone": 3, "lab/peers": 5,
 	"demo": 10, "bench": 10,

@@ -70,6 +70,8 @@ type App struct {
 	feed      *feed         // nil: no bridge sends us meetings
 	speech    speech
 
+	transcribers *transcribers // nil: a focus calls none
+
 	totals   totals
 	draining atomic.Bool
 	once     sync.Once
@@ -118,6 +120,9 @@ func New(cfg *config.Config, o Options) (*App, error) {
 		return nil, err
 	}
 	if a.feed, err = a.newFeed(); err != nil {
+		return nil, err
+	}
+	if a.transcribers, err = a.newTranscribers(); err != nil {
 		return nil, err
 	}
 	if cfg.Admin.Port != 0 {

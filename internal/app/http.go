@@ -174,7 +174,7 @@ func (a *App) breweryStats() control.Stats {
 	s := a.exchange.Stats()
 	return control.Stats{
 		Conferences: s.Conferences, Participants: s.Participants, Draining: s.Draining || a.draining.Load(), Stress: a.stress(s),
-		Region: a.cfg.Meeting.Region, Version: a.opt.Version, SIP: a.cfg.SIP.Enabled,
+		Region: a.cfg.Meeting.Region, Version: a.opt.Version, SIP: a.cfg.SIP.Enabled, Transcription: a.transcribers != nil,
 	}
 }
 

@@ -9,44 +9,30 @@ import (
 	"jigasi/internal/bridge"
 	"jigasi/internal/cause"
 	"jigasi/internal/codec"
-	"jigasi/internal/conference"
 	"jigasi/internal/config"
 	"jigasi/internal/exchange"
 	"jigasi/internal/leg"
 	"jigasi/internal/meetleg"
 	"jigasi/internal/meetxml"
 	"jigasi/internal/rtpport"
+	"jigasi/internal/scribeleg"
 	"jigasi/internal/sdp"
 	"jigasi/internal/sip"
 	"jigasi/internal/sipleg"
-	"jigasi/internal/stanza"
 	"jigasi/internal/xmpp"
 )
 
 // sit makes the seat of a call.
 func (a *App) sit(_ context.Context, p exchange.Place) exchange.Seat {
+	if p.Transcriber {
+		return a.transcribe(p)
+	}
 	cfg := a.cfg
-	co := conference.Options{
-		XMPP: a.callLogin(p), Room: p.Room, Domain: p.Domain, Nick: p.Nick, Focus: stanza.JID{Domain: cfg.Meeting.Focus + "." + p.Domain}, FocusRes: cfg.Meeting.Focus,
-		Password: p.Password, InviteTimeout: cfg.Meeting.InviteTimeout, Relays: len(cfg.Media.TURN) == 0,
-		LobbyTimeout: cfg.Meeting.LobbyTimeout, PasswordTimeout: cfg.Meeting.PasswordWait, Mute: cfg.Meeting.Mute,
-		LeaveEmpty: cfg.Meeting.LeaveEmpty, Trusted: cfg.Meeting.TrustedDomains,
-		Presence: meetxml.Presence{
-			Nick: p.Name, StatsID: cfg.Meeting.StatsID, Region: cfg.Meeting.Region, Version: "Jigasi " + a.opt.Version, Status: "Initializing Call",
-			Features: features(cfg),
-		},
-	}
-	if co.InviteTimeout == 0 { // for ever, by the configuration
-		co.InviteTimeout = -1
-	}
-	for _, h := range p.Headers {
-		co.Presence.Initiator = append(co.Presence.Initiator, meetxml.Header{Name: h.Name, Value: h.Value})
-	}
+	co := a.conference(p, a.callLogin(p))
+	co.LobbyTimeout, co.PasswordTimeout, co.Mute = cfg.Meeting.LobbyTimeout, cfg.Meeting.PasswordWait, cfg.Meeting.Mute
+	co.Presence.Status, co.Presence.Features = "Initializing Call", features(cfg)
 	return meetleg.Join(meetleg.Options{
-		Conference: co, Hub: a.hub, Opus: opusOptions(cfg), Outgoing: p.Outgoing, FEC: cfg.Media.Opus.FEC, Gate: cfg.Media.Opus.DTX, Log: p.Log,
-		Bridge: bridge.Options{
-			PortMin: uint16(cfg.Media.MinPort), PortMax: uint16(cfg.Media.MaxPort), PublicIP: a.publicIP, Loopback: a.opt.Loopback, Loop: a.loop, Relays: relays(cfg), DSCP: cfg.Media.DSCP,
-		},
+		Conference: co, Hub: a.hub, Opus: opusOptions(cfg), Outgoing: p.Outgoing, FEC: cfg.Media.Opus.FEC, Gate: cfg.Media.Opus.DTX, Log: p.Log, Bridge: a.bridgeOptions(),
 	})
 }
 
@@ -205,6 +191,9 @@ func srtpPolicy(s string) sdp.Policy {
 
 // dial makes the phone of an outgoing call: the INVITE goes out when the meeting is ready.
 func (a *App) dial(ctx context.Context, r exchange.Request, p exchange.Place) (leg.Phone, error) {
+	if p.Transcriber && a.transcribers != nil {
+		return scribeleg.NewNobody(), nil
+	}
 	if a.ua == nil {
 		return nil, cause.Cause{Code: cause.Unavailable, Text: "calling phones is switched off (sip.enabled)"}
 	}

@@ -97,6 +97,10 @@ func (s *Session) goodbye() {
 		defer cancel()
 		s.leaveLobby(false)
 		if s.joined {
+			if s.presence.Transcription == "ON" { // else clients take our end for a failure
+				s.presence.Transcription = "OFF"
+				s.show()
+			}
 			_ = s.link.Send(stanza.New("", "presence", "to", s.Occupant().String(), "type", "unavailable"))
 		}
 		_ = s.link.Close(ctx) // it is over either way

@@ -21,6 +21,7 @@ type Meeting struct {
 	People  []meetxml.Listener // but us and the focus, by nick
 	Data    meetxml.Metadata
 	Known   bool // Data has been seen
+	Here    bool // we are in the room, and see everybody
 	Sources map[uint32]jingle.Source
 }
 
@@ -32,6 +33,7 @@ type watch struct {
 	people  map[string]meetxml.Listener
 	data    meetxml.Metadata
 	known   bool
+	here    bool
 	sources map[uint32]jingle.Source
 }
 
@@ -69,7 +71,7 @@ func (s *Session) Meeting() Meeting {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	m := Meeting{Data: w.data, Known: w.known, Sources: maps.Clone(w.sources)}
+	m := Meeting{Data: w.data, Known: w.known, Here: w.here, Sources: maps.Clone(w.sources)}
 	for _, nick := range slices.Sorted(maps.Keys(w.people)) {
 		m.People = append(m.People, w.people[nick])
 	}
@@ -109,7 +111,17 @@ func (s *Session) noteSources() {
 // noteNobody forgets all members: they come again when we do.
 func (s *Session) noteNobody() {
 	if s.watch != nil {
-		s.watch.set(func() { clear(s.watch.people) })
+		s.watch.set(func() {
+			clear(s.watch.people)
+			s.watch.here = false
+		})
+	}
+}
+
+// noteHere says that we are in the room: everybody there has been seen.
+func (s *Session) noteHere() {
+	if s.watch != nil {
+		s.watch.set(func() { s.watch.here = true })
 	}
 }
 

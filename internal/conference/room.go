@@ -123,6 +123,7 @@ func (s *Session) self(o meetxml.Occupant) {
 		return
 	}
 	s.joined, s.waiting = true, ""
+	s.noteHere()
 	s.askRoom()
 	s.backoff.Reset()
 	s.log.Info("room joined", "others", len(s.who))

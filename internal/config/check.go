@@ -125,7 +125,9 @@ func (l *loader) checkTrust(key string, t TLSTrust) {
 
 func (l *loader) checkSIP(s *SIP) {
 	if !s.Enabled {
-		l.at(Warning, "sip.enabled", "is false: this version has nothing to do then")
+		if t := l.cfg.Transcription; !t.Enabled && t.Export.Port == 0 {
+			l.at(Warning, "sip.enabled", "is false, and nothing is to be transcribed: there is nothing to do then")
+		}
 		return
 	}
 	if len(s.Accounts) == 0 && len(s.Trunks) == 0 {

@@ -207,9 +207,6 @@ func (old *legacy) composeGlobals() {
 		old.cfg.DialOut.Allowed = []string{p.value}
 		old.mark("dial_out.allowed", p.place)
 	}
-	if p := old.props[prefixJigasi+"ENABLE_TRANSCRIPTION"]; strings.EqualFold(p.value, "true") {
-		old.warn(Warning, p, "known, not used yet: meetings are not transcribed so far, only files are (jigasi transcribe)")
-	}
 	if p := old.props["net.java.sip.communicator.SIP_PREFERRED_CLEAR_PORT"]; p.value != "" {
 		old.cfg.SIP.Listen = []string{"udp:0.0.0.0:" + p.value, "tcp:0.0.0.0:" + p.value}
 		old.mark("sip.listen", p.place)

@@ -12,6 +12,15 @@ import (
 
 // Transcription is what turns speech into text, and where that goes.
 type Transcription struct {
+	Enabled    bool        `yaml:"enabled" doc:"Take the calls of a focus for a transcriber, which joins the room; needs a brewery, and an account of the hidden domain."`
+	User       string      `yaml:"user" doc:"name@domain, the account by which transcribers join rooms; default xmpp.user."`
+	Password   xlog.Secret `yaml:"password" doc:"Its password, or file:/path, or env:NAME."`
+	Captions   bool        `yaml:"captions" doc:"Clients in the room get what is said as subtitles."`
+	Chat       bool        `yaml:"chat" doc:"Sentences go into the chat of the room too."`
+	Identities bool        `yaml:"identities" doc:"What the room knows of a speaker beside name and picture goes along: e-mail address, ids of the login."`
+	Empty      Duration    `yaml:"empty_timeout" doc:"How long a transcriber stays in a room where nobody else is."`
+	LastWords  Duration    `yaml:"last_words" doc:"How long the last words may take when a transcription ends."`
+
 	Service  string       `yaml:"service" doc:"Speech service: vosk, whisper, google, openai, oracle or deepgram."`
 	Fallback []string     `yaml:"fallback" doc:"Speech services to go on with, in this order, while the one before fails."`
 	Rooms    []RoomRule   `yaml:"rooms" doc:"Another choice for some rooms; the first that matches counts."`
@@ -142,6 +151,7 @@ type OpenAIChat struct {
 
 func defaultTranscription() Transcription {
 	return Transcription{
+		Captions: true, Empty: 30 * time.Second, LastWords: 10 * time.Second,
 		Service: "vosk", Language: "en-US", Directory: "/var/lib/jigasi/transcripts", Save: []string{"txt"},
 		HTTP: Shelf{Host: "127.0.0.1"}, Record: defaultRecord(), ScriptTimeout: defaultScriptTimeout, Export: defaultExport(),
 		Vosk:     Vosk{URL: "ws://localhost:2700"},
@@ -168,7 +178,7 @@ var (
 
 func (t *Transcription) secrets() []xlog.Secret {
 	tr := &t.Translation
-	return append(t.archiveSecrets(), []xlog.Secret{t.Export.Token, t.Remote.Key, t.Google.Account, t.Whisper.Key, t.OpenAI.Key, t.Deepgram.Key, tr.Google.Key, tr.Libre.Key, tr.DeepL.Key, tr.Bing.Key, tr.OpenAI.Key}...)
+	return append(t.archiveSecrets(), []xlog.Secret{t.Password, t.Export.Token, t.Remote.Key, t.Google.Account, t.Whisper.Key, t.OpenAI.Key, t.Deepgram.Key, tr.Google.Key, tr.Libre.Key, tr.DeepL.Key, tr.Bing.Key, tr.OpenAI.Key}...)
 }
 
 func (l *loader) checkTranscription(t *Transcription) {
@@ -181,6 +191,7 @@ func (l *loader) checkTranscription(t *Transcription) {
 	for _, f := range t.Save {
 		l.oneOf(key+"save", f, transcriptForms...)
 	}
+	l.checkTranscriber(t)
 	if t.Language == "" {
 		l.at(Error, key+"language", "is empty; a tag such as en-US")
 	}
@@ -238,8 +249,9 @@ var (
 // composeTranscription reads the properties of transcription that need more than a row.
 func (old *legacy) composeTranscription() {
 	t := &old.cfg.Transcription
-	if strings.EqualFold(old.get(prefixJigasi+"ENABLE_TRANSCRIPTION"), "true") {
-		t.Service = "google" // Jigasi's own default
+	if p := old.props[prefixJigasi+"ENABLE_TRANSCRIPTION"]; strings.EqualFold(p.value, "true") {
+		old.mark("transcription.enabled", p.place)
+		t.Enabled, t.Service = true, "google" // Jigasi's own default
 	}
 	if strings.EqualFold(old.get(prefixWords+"USE_VIDEO_MODEL"), "true") && old.get(prefixWords+"google_model") == "" {
 		t.Google.Model = "video"
