@@ -62,6 +62,9 @@ func (s *Session) Attach(o *scribe.Options) {
 	}
 }
 
+// Name is the name of the session's directory, "" where nothing is kept.
+func (s *Session) Name() string { return s.name }
+
 // Recorded reports whether the sound is kept: the room has to be told.
 func (s *Session) Recorded() bool { return s.sound != nil }
 

@@ -150,7 +150,7 @@ func (t *transcription) run(ctx context.Context) ([]transcript.Entry, error) {
 	place := ""
 	if t.save {
 		name := transcript.Name(t.start)
-		place = filepath.Join(t.cfg.Directory, name, "transcript_"+name)
+		place = filepath.Join(t.cfg.Directory, name, "transcript_"+transcript.Name(t.start))
 		o.Journal = transcript.NewJournal(place + ".jsonl")
 	}
 	s := scribe.New(o)
@@ -277,8 +277,11 @@ func (k *keeper) Publish(_ context.Context, e transcript.Entry) error {
 	return nil
 }
 
-// Transcript prints a journal, whole or of a meeting that was cut off, in a form.
-func Transcript(args []string, stdout, stderr io.Writer, _ func(string) string) int {
+// Transcript prints a journal, whole or of a meeting that was cut off, in a form, or erases what is kept.
+func Transcript(args []string, stdout, stderr io.Writer, env func(string) string) int {
+	if len(args) > 0 && args[0] == "erase" {
+		return erase(args[1:], stdout, stderr, env)
+	}
 	flags := flag.NewFlagSet("transcript", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	format := flags.String("format", "txt", strings.Join(transcript.Formats, ", "))
@@ -287,7 +290,7 @@ func Transcript(args []string, stdout, stderr io.Writer, _ func(string) string) 
 		return 2
 	}
 	if flags.NArg() != 1 || !slices.Contains(transcript.Formats, *format) {
-		say(stderr, "usage: jigasi transcript [--format txt|json|vtt|srt] [--language TAG] JOURNAL.jsonl")
+		say(stderr, "usage: jigasi transcript [--format txt|json|vtt|srt] [--language TAG] JOURNAL.jsonl\n       jigasi transcript erase --help")
 		return 2
 	}
 	f, err := os.Open(flags.Arg(0))

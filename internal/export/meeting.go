@@ -88,7 +88,11 @@ func (m *meeting) send(e event) bool {
 
 func (m *meeting) run() {
 	defer close(m.done)
-	m.log.Info("a meeting is transcribed")
+	kept := ""
+	if m.kept != nil {
+		kept = m.kept.Name()
+	}
+	m.log.Info("a meeting is transcribed", "session", kept)
 	why := m.live()
 	m.s.forget(m)
 	close(m.over)
