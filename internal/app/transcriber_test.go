@@ -278,6 +278,18 @@ func checkCaptions(t *testing.T, b *bot.Bot, nick, german string) {
 // checkTranscript: one session is kept, with who was there and all that was said.
 func checkTranscript(t *testing.T, dir string) {
 	t.Helper()
+	text := kept(t, dir)
+	count(t, text, map[string]int{"Initial people present": 1, "\t620 Hz\n": 1, "\t880 Hz\n": 1, "joined the conference": 2, "in room alpha@conference": 1, "Transcriber": 0})
+	for _, line := range []string{"620 Hz: t620", "880 Hz: t880", "620 Hz: t880", "880 Hz: t620"} { // the last two after a swap
+		if !strings.Contains(text, line) {
+			t.Errorf("%q is not in\n%s", line, text)
+		}
+	}
+}
+
+// kept is the one transcript, as text.
+func kept(t *testing.T, dir string) string {
+	t.Helper()
 	var text []byte
 	eventually(t, 10*time.Second, "the transcript is kept", func() bool {
 		files, err := filepath.Glob(dir + "/*/*.txt")
@@ -286,14 +298,15 @@ func checkTranscript(t *testing.T, dir string) {
 		}
 		return err == nil && len(text) > 0
 	})
-	for part, n := range map[string]int{"Initial people present": 1, "\t620 Hz\n": 1, "\t880 Hz\n": 1, "joined the conference": 2, "in room alpha@conference": 1, "Transcriber": 0} {
-		if got := strings.Count(string(text), part); got != n {
+	return string(text)
+}
+
+// count counts parts of a text.
+func count(t *testing.T, text string, want map[string]int) {
+	t.Helper()
+	for part, n := range want {
+		if got := strings.Count(text, part); got != n {
 			t.Errorf("%d times %q in\n%s", got, part, text)
-		}
-	}
-	for _, line := range []string{"620 Hz: t620", "880 Hz: t880", "620 Hz: t880", "880 Hz: t620"} { // the last two after a swap
-		if !strings.Contains(string(text), line) {
-			t.Errorf("%q is not in\n%s", line, text)
 		}
 	}
 }

@@ -20,6 +20,15 @@ func (s *stream) say(c *media.Chunk, at time.Time) {
 	}
 }
 
+// part ends the sentence of a voice that a stream will not go on with.
+func (s *stream) part(now time.Time) {
+	s.src.Flush(now)
+	s.src.Hush()
+	for range talk.Silences {
+		s.src.Tick(now, 0)
+	}
+}
+
 // who is the person of an owner, also of one whose presence is not seen.
 func (s scene) who(owner string) person {
 	p, ok := s.people[owner]
@@ -116,7 +125,7 @@ func (e *ears) adopt(next scene, now time.Time) {
 	for _, s := range e.ready {
 		src, owned := next.owners[s.ssrc]
 		if v := s.voice; v != nil && (!owned || v.key.owner != src.Owner) {
-			s.src.Flush(now)
+			s.part(now)
 			s.voice, v.stream = nil, nil
 		}
 		if who := next.who(src.Owner); owned && s.src != nil && shortName(src) != "a1" {

@@ -34,7 +34,10 @@ const (
 	most    = 100                    // packets held
 	longGap = rate                   // beyond a second it is a pause, not a gap
 	farBack = 2 * rate
-	hush    = 3 * rate / 2 // how much silence ends a sentence
+	hush    = Silences * rate / 10 // how much silence ends a sentence
+
+	// Silences is how many ticks of a pause end a sentence.
+	Silences = 15
 
 	// Pause is how long nothing comes before that is a pause.
 	Pause = time.Second
