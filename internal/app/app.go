@@ -24,6 +24,7 @@ import (
 	"jigasi/internal/control"
 	"jigasi/internal/dialplan"
 	"jigasi/internal/exchange"
+	"jigasi/internal/leg"
 	"jigasi/internal/locate"
 	"jigasi/internal/media"
 	"jigasi/internal/probe"
@@ -73,6 +74,8 @@ type App struct {
 	transcribers *transcribers // nil: a focus calls none
 
 	totals   totals
+	measures *measures
+	counts   leg.Counts
 	draining atomic.Bool
 	once     sync.Once
 	panics   atomic.Int64
@@ -80,7 +83,7 @@ type App struct {
 
 // New makes a gateway; Start opens it. The error says what in the configuration cannot be.
 func New(cfg *config.Config, o Options) (*App, error) {
-	a := &App{cfg: cfg, opt: o, log: xlog.Or(o.Log), hub: room.NewHub()}
+	a := &App{cfg: cfg, opt: o, log: xlog.Or(o.Log), hub: room.NewHub(), measures: newMeasures()}
 	var err error
 	if a.opt.Names == nil {
 		if a.opt.Names, err = locate.New(locate.Options{}); err != nil {
@@ -107,7 +110,7 @@ func New(cfg *config.Config, o Options) (*App, error) {
 		Shown:       func(number string) string { return shownName(cfg.Meeting.CallerName, number) },
 		Dialling:    exchange.DialLimits{PerRoom: cfg.DialOut.PerRoom, PerMinute: cfg.DialOut.PerMinute, Longest: cfg.DialOut.Longest},
 		Overloaded:  a.strain.why,
-		Sit:         a.sit, Dial: a.dial, Changed: a.breweries.Changed, Ended: a.totals.ended, Log: a.log,
+		Sit:         a.sit, Dial: a.dial, Changed: a.breweries.Changed, Ended: a.ended, Log: a.log,
 	})
 	if cfg.SIP.Enabled {
 		so, err := a.sipOptions()

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"jigasi/internal/admin"
-	"jigasi/internal/cause"
 	"jigasi/internal/codec"
 	"jigasi/internal/config"
 	"jigasi/internal/control"
@@ -19,18 +18,17 @@ import (
 
 // totals are sums over calls that have ended.
 type totals struct {
-	calls, seconds, noMedia, people atomic.Int64
-	byCause                         [64]atomic.Int64
+	calls, seconds atomic.Int64
+	byCause        [64]atomic.Int64
 }
 
-func (t *totals) ended(r exchange.Record) {
+// ended takes what is known of a call at its end.
+func (a *App) ended(d exchange.Detail) {
+	t := &a.totals
 	t.calls.Add(1)
-	t.seconds.Add(int64(r.Lasted.Seconds()))
-	t.people.Add(1)
-	t.byCause[int(r.Cause.Code)%len(t.byCause)].Add(1)
-	if r.Cause.Code == cause.NoMedia {
-		t.noMedia.Add(1)
-	}
+	t.seconds.Add(int64(d.Lasted.Seconds()))
+	t.byCause[int(d.Cause.Code)%len(t.byCause)].Add(1)
+	a.measures.take(d)
 }
 
 func (a *App) adminOptions() admin.Options {
@@ -100,13 +98,14 @@ func orUnknown(err error) error {
 }
 
 func (a *App) adminStats() admin.Stats {
-	s := a.exchange.Stats()
+	s, c := a.exchange.Stats(), &a.counts
 	return admin.Stats{
 		Conferences: s.Conferences, Participants: s.Participants, ConferenceSizes: s.Sizes, StressLevel: a.stress(s), Draining: s.Draining,
-		ConferencesCompleted: a.totals.calls.Load(), ParticipantsTotal: a.totals.people.Load(), ConferenceSeconds: a.totals.seconds.Load(),
-		CallsWithDroppedMedia: a.totals.noMedia.Load(), DroppedMedia: a.totals.noMedia.Load(),
-		CallsWithConnectionFailed: a.totals.byCause[cause.Unavailable].Load(),
-		Transcriber:               a.speech.stats(),
+		ConferencesCompleted: a.totals.calls.Load(), ParticipantsTotal: c.People.Load(), ConferenceSeconds: a.totals.seconds.Load(),
+		CallsWithDroppedMedia: c.QuietCalls.Load(), DroppedMedia: c.Quiet.Load(), CallsWithConnectionFailed: c.LoginFailed.Load(),
+		CallsWaiting: c.Waited.Load(), CallsReconnected: c.Returned.Load(), CallsMigrated: c.Moved.Load(),
+		CallsWithoutBridgeMedia: c.Unheard.Load(), CallsWithoutHeartbeat: c.NoHeartbeat.Load(),
+		Transcriber: a.speech.stats(),
 	}
 }
 

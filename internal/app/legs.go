@@ -32,7 +32,7 @@ func (a *App) sit(_ context.Context, p exchange.Place) exchange.Seat {
 	co.LobbyTimeout, co.PasswordTimeout, co.Mute = cfg.Meeting.LobbyTimeout, cfg.Meeting.PasswordWait, cfg.Meeting.Mute
 	co.Presence.Status, co.Presence.Features = "Initializing Call", features(cfg)
 	return meetleg.Join(meetleg.Options{
-		Conference: co, Hub: a.hub, Opus: opusOptions(cfg), Outgoing: p.Outgoing, FEC: cfg.Media.Opus.FEC, Gate: cfg.Media.Opus.DTX, Log: p.Log, Bridge: a.bridgeOptions(),
+		Conference: co, Hub: a.hub, Opus: opusOptions(cfg), Outgoing: p.Outgoing, FEC: cfg.Media.Opus.FEC, Gate: cfg.Media.Opus.DTX, Counts: &a.counts, Log: p.Log, Bridge: a.bridgeOptions(),
 	})
 }
 
@@ -165,7 +165,7 @@ func (a *App) phoneOptions(acc config.SIPAccount, log *slog.Logger) sipleg.Optio
 		RTP:   rtpport.Options{Pool: a.pool, Clock: a.clock, Loop: a.loop, Opus: opusOptions(a.cfg), FEC: m.Opus.FEC, Silence: never(m.Silence), DSCP: m.DSCP},
 		PTime: m.PTime, MinKey: m.DigitMS, Keys: keyWay(acc.DTMF),
 		Codecs: sdp.Codecs(m.Codecs...), SRTP: srtpPolicy(m.SRTP), Suites: m.Suites, PublicIP: a.publicIP, HangupOnSilence: m.HangSilent, Log: log,
-		Sounds: a.sounds, Language: cmp.Or(acc.Language, s.Language), NoAnnouncements: !s.Announce, Chimes: s.Chimes, Heartbeat: acc.Heartbeat,
+		Sounds: a.sounds, Language: cmp.Or(acc.Language, s.Language), NoAnnouncements: !s.Announce, Chimes: s.Chimes, Heartbeat: acc.Heartbeat, Counts: &a.counts,
 	}
 }
 

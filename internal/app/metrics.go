@@ -2,6 +2,7 @@ package app
 
 import (
 	"slices"
+	"strconv"
 
 	"jigasi/internal/admin"
 	"jigasi/internal/cause"
@@ -20,7 +21,7 @@ func label(name, value string) admin.Label { return admin.Label{Name: name, Valu
 
 // metrics are our own, beside those that Jigasi has (docs/limits.md says what is dropped and counted).
 func (a *App) metrics() []admin.Sample {
-	return slices.Concat(a.callMetrics(), a.sipMetrics(), a.breweryMetrics(), a.feedMetrics(), a.speech.metrics(), a.archiveMetrics())
+	return slices.Concat(a.callMetrics(), a.measures.samples(), a.sipMetrics(), a.breweryMetrics(), a.feedMetrics(), a.speech.metrics(), a.archiveMetrics())
 }
 
 func (a *App) callMetrics() []admin.Sample {
@@ -31,8 +32,16 @@ func (a *App) callMetrics() []admin.Sample {
 		count("jigasi_calls_outgoing_total", "Calls to phones.", s.Outgoing),
 		count("jigasi_calls_refused_total", "Calls refused.", s.Refused),
 		count("jigasi_calls_failed_total", "Calls without sound both ways.", s.Failed),
+		gauge("jigasi_stress_level", "0 idle, 1 full: the focus chooses another gateway.", a.stress(s)),
 		gauge("jigasi_rtp_ports_in_use", "Pairs of RTP ports in use.", float64(a.pool.InUse())),
 		count("jigasi_panics_total", "Panics that were contained.", a.panics.Load()),
+	}
+	active := map[string]int{"in": 0, "out": 0}
+	for _, c := range a.exchange.Calls() {
+		active[direction(c.Outgoing)]++
+	}
+	for way, n := range active {
+		out = append(out, gauge("jigasi_calls_active", "Calls of any state, by direction.", float64(n), label("direction", way)))
 	}
 	if a.clock != nil {
 		c := a.clock.Stats()
@@ -72,6 +81,10 @@ func (a *App) sipMetrics() []admin.Sample {
 		count(dropped, help, s.Busy.Load(), label("reason", "busy")),
 		count(dropped, help, s.Connections.Load(), label("reason", "connection")),
 	}
+	for answer, n := range a.ua.Answers() {
+		out = append(out, count("jigasi_sip_requests_total", "SIP requests by their final response; 408 is also none at all.", n,
+			label("method", answer.Method), label("direction", direction(answer.Out)), label("code", strconv.Itoa(answer.Status))))
+	}
 	for _, r := range a.ua.Registrations() {
 		v := 0.0
 		if r.Registered {
@@ -85,10 +98,14 @@ func (a *App) sipMetrics() []admin.Sample {
 func (a *App) breweryMetrics() []admin.Sample {
 	var out []admin.Sample
 	for id, b := range a.breweries.Status() {
-		v := 0.0
+		v, connected := 0.0, 0.0
 		if b.State == control.Joined {
 			v = 1
 		}
+		if b.State == control.Joined || b.State == control.Joining {
+			connected = 1
+		}
+		out = append(out, gauge("jigasi_xmpp_connected", "XMPP servers of breweries that we are logged in at.", connected, label("brewery", id)))
 		out = append(out, gauge("jigasi_brewery_joined", "Breweries that have been entered.", v, label("brewery", id)))
 		for why, n := range b.Refused {
 			out = append(out, count("jigasi_dials_refused_total", "Requests to dial that were refused, by reason.", int64(n), label("brewery", id), label("reason", why)))

@@ -15,6 +15,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"jigasi/internal/cause"
@@ -125,7 +126,7 @@ type Offer struct {
 	Sources   []jingle.Source
 	Relays    []meetxml.Relay
 
-	replace   bool
+	Replaces  bool // a transport-replace: the meeting moves to another bridge
 	initiator string
 	from      string
 	bridge    string
@@ -146,7 +147,9 @@ type Session struct {
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 
-	watch    *watch // nil: no transcriber
+	met      atomic.Int64 // people that have come
+	unlinked atomic.Int64 // logins that failed
+	watch    *watch       // nil: no transcriber
 	mu       sync.Mutex
 	members  int
 	occupant stanza.JID
@@ -292,6 +295,12 @@ func (s *Session) Members() int {
 	defer s.mu.Unlock()
 	return s.members
 }
+
+// Met is how many others have been in the rooms so far, each time that they came.
+func (s *Session) Met() int64 { return s.met.Load() }
+
+// LoginsFailed is how often there was no connection.
+func (s *Session) LoginsFailed() int64 { return s.unlinked.Load() }
 
 // Accept answers an offer with our transport and source.
 func (s *Session) Accept(o *Offer, t jingle.Transport, own jingle.Source) {

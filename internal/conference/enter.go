@@ -57,6 +57,7 @@ func (s *Session) connect(ctx context.Context, epoch int, room stanza.JID) (entr
 	}
 	link, err := s.opt.Dial(ctx, xo)
 	if err != nil {
+		s.unlinked.Add(1)
 		return entry{}, connectCause(err)
 	}
 	r := entry{link: link}

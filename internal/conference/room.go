@@ -90,6 +90,7 @@ func (s *Session) presenceIn(e *stanza.Elem) {
 			s.who[o.Nick] = is
 		case len(s.who) < maxMembers && o.Nick != s.opt.Nick:
 			s.who[o.Nick] = is
+			s.met.Add(1)
 			s.count()
 			s.settle()
 			if s.state == talking {

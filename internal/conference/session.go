@@ -100,7 +100,7 @@ func (s *Session) offered(m *jingle.Message, from string) {
 	s.forgetSession()
 	o := &Offer{
 		SID: m.SID, Nick: s.opt.Nick, Transport: *m.Transport, LevelID: m.Exts[jingle.LevelURI], Relays: s.relays,
-		replace: m.Action == jingle.TransportReplace, initiator: m.Initiator, from: from, bridge: m.BridgeSession, message: m,
+		Replaces: m.Action == jingle.TransportReplace, initiator: m.Initiator, from: from, bridge: m.BridgeSession, message: m,
 	}
 	for _, p := range m.Payloads {
 		switch p.Name {
@@ -111,7 +111,7 @@ func (s *Session) offered(m *jingle.Message, from string) {
 		}
 	}
 	if o.Opus.ID == 0 {
-		if !o.replace {
+		if !o.Replaces {
 			s.finish(cause.Cause{Code: cause.NoCodec, Text: "the focus offers no audio by Opus"})
 			return
 		}
@@ -133,7 +133,7 @@ func (s *Session) accept(o *Offer, t jingle.Transport, own jingle.Source) {
 		return // another offer or loss came between
 	}
 	action := jingle.SessionAccept
-	if o.replace {
+	if o.Replaces {
 		action = jingle.TransportAccept
 	}
 	m := &jingle.Message{

@@ -88,7 +88,7 @@ type Options struct {
 
 	Shown   func(number string) string // what the room sees of a number that is called; nil means all of it
 	Changed func()                     // called when Stats may differ; must not block
-	Ended   func(c Record)             // called once per call, before it is forgotten
+	Ended   func(d Detail)             // called once per call, before it is forgotten
 	Log     *slog.Logger
 }
 
@@ -342,7 +342,7 @@ func (x *Exchange) watch(e *entry) {
 	d.Story = e.place.story.Lines()
 	x.keep(d)
 	if x.opt.Ended != nil {
-		x.opt.Ended(d.Record)
+		x.opt.Ended(d)
 	}
 }
 

@@ -48,7 +48,7 @@ func newBench(o exchange.Options) *bench {
 		b.phones <- p
 		return p, nil
 	}
-	o.Ended = func(r exchange.Record) { b.records <- r }
+	o.Ended = func(d exchange.Detail) { b.records <- d.Record }
 	o.Changed = func() { b.changes.Add(1) }
 	b.x = exchange.New(o)
 	return b

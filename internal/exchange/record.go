@@ -23,6 +23,8 @@ type Record struct {
 	Lasted        time.Duration
 	Joining       time.Duration // from the start until the meeting was ready
 	Talking       time.Duration // sound both ways
+	Waiting       time.Duration // of joining: for people
+	Answering     time.Duration // both sides going up
 	Cause         cause.Cause
 }
 
@@ -30,7 +32,8 @@ func record(e *entry) Record {
 	return Record{
 		ID: e.ID(), SIPCallID: e.sipID, Room: e.place.Room, Occupant: e.seat.Occupant(), Peer: xlog.Number(e.peer),
 		Outgoing: e.outgoing, State: e.State(), Began: e.Began(), Lasted: time.Since(e.Began()),
-		Joining: e.Spent(call.Joining) + e.Spent(call.Waiting), Talking: e.Spent(call.Active), Cause: e.Cause(),
+		Joining: e.Spent(call.Joining) + e.Spent(call.Waiting), Talking: e.Spent(call.Active),
+		Waiting: e.Spent(call.Waiting), Answering: e.Spent(call.Answering), Cause: e.Cause(),
 	}
 }
 

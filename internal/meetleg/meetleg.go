@@ -37,6 +37,7 @@ type Options struct {
 	Outgoing   bool              // the status texts of the phone's dialling are shown
 	FEC        bool              // protect packets while the bridge reports that some are lost
 	Gate       bool              // encode nothing in silence; the encoder's own DTX takes tones for noise
+	Counts     *leg.Counts       // nil: nobody looks at them
 	Log        *slog.Logger
 }
 
@@ -66,12 +67,16 @@ type Leg struct {
 	late     []jingle.Candidate // of an offer that is not connected yet
 	why      cause.Cause
 	ended    bool
-	nick     string // our endpoint id, and the stream that goes with it
+	was      struct{ up, moving, back, unheard bool } // counted once
+	nick     string                                   // our endpoint id, and the stream that goes with it
 	ssrc     uint32
 }
 
 // Join takes a seat. It returns at once.
 func Join(o Options) *Leg {
+	if o.Counts == nil {
+		o.Counts = &leg.Counts{}
+	}
 	l := &Leg{
 		opt: o, log: xlog.Or(o.Log), events: make(chan leg.Event, 64), asked: make(chan func(), 256),
 		quit: make(chan struct{}), joined: make(chan struct{}), nick: o.Conference.Nick, ssrc: rand.Uint32() | 1,
@@ -165,6 +170,7 @@ func (l *Leg) tell(e leg.Event) {
 }
 
 func (l *Leg) enter(p leg.Phase, why cause.Cause) {
+	l.count(p)
 	if l.phase != p || p == leg.Waiting {
 		l.phase = p
 		l.tell(leg.Event{Phase: p, Why: why})
@@ -179,6 +185,7 @@ func (l *Leg) run() {
 		l.disconnect()
 		l.wg.Wait()
 		<-l.session.Done()
+		l.sum()
 		l.ear.Close()
 		for len(l.events) > cap(l.events)-2 {
 			<-l.events
@@ -287,6 +294,9 @@ func (l *Leg) sources(added, removed []jingle.Source) {
 
 // offered takes a new offer: the old media are gone, and as soon as the call wants, the new ones come.
 func (l *Leg) offered(o *conference.Offer) {
+	if o.Replaces {
+		l.opt.Counts.Moved.Add(1)
+	}
 	l.disconnect()
 	l.offer, l.late = o, nil
 	l.ear.Move(hubRoom(l.opt.Conference, l.session.Occupant().Bare())) // it may be a breakout room
@@ -366,6 +376,10 @@ func (l *Leg) connected(conn *bridge.Conn, o *conference.Offer, err error) {
 func (l *Leg) mediaLost(err error) {
 	why := cause.Of(err)
 	l.log.Warn("the media connection failed", "why", why.String())
+	if !l.was.up && !l.was.unheard {
+		l.was.unheard = true
+		l.opt.Counts.Unheard.Add(1)
+	}
 	l.disconnect()
 	l.enter(leg.Moving, why)
 	l.session.Restart("connectivity-error")

@@ -205,5 +205,11 @@ func (u *UA) ack(req *sip.Request) {
 	}
 }
 
+// An Answer is a kind of final response.
+type Answer = siptx.Answer
+
+// Answers are how many requests were answered how, both ways.
+func (u *UA) Answers() map[Answer]int64 { return u.layer.Answers() }
+
 // Transactions gives the number of open client and server transactions.
 func (u *UA) Transactions() (clients, servers int) { return u.layer.Open() }

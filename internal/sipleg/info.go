@@ -56,7 +56,8 @@ func (l *Leg) flush() {
 // beat asks the phone whether it is there (gateway spec 3.8): two beats without answer end the call.
 func (l *Leg) beat() {
 	if l.beats >= 2 {
-		l.leave(cause.Cause{Code: cause.Timeout, Text: "the phone answers no heartbeat"})
+		l.opt.Counts.NoHeartbeat.Add(1)
+		l.leave(cause.Cause{Code: cause.Timeout, Text: "the phone answers no heartbeat: let it answer SIP INFO in JSON, or switch heartbeats off"})
 		return
 	}
 	l.beats++

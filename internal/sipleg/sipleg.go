@@ -57,6 +57,7 @@ type Options struct {
 	NoAnnouncements bool            // recording and transcription are not announced
 	Chimes          bool            // people who come and go are heard
 	Heartbeat       time.Duration   // ask by SIP INFO whether the phone is there; 0 never
+	Counts          *leg.Counts     // nil: nobody looks at them
 	Log             *slog.Logger
 }
 
@@ -91,6 +92,7 @@ type Leg struct {
 	unread  bool     // the phone takes no messages
 	counted int      // messages of the lobby
 	beats   int      // heartbeats without answer
+	quiet   int      // times that the phone fell silent
 
 	joinMu  sync.Mutex
 	player  *prompt.Player
@@ -105,6 +107,9 @@ type Leg struct {
 const goodbye = 3 * time.Second
 
 func newLeg(o Options) (*Leg, error) {
+	if o.Counts == nil {
+		o.Counts = &leg.Counts{}
+	}
 	l := &Leg{
 		opt: o, log: xlog.Or(o.Log), events: make(chan leg.Event, 64), asked: make(chan func(), 64), quit: make(chan struct{}),
 		toldAt: map[news.Item]time.Time{},
@@ -323,6 +328,10 @@ func (l *Leg) silent(first bool) {
 		}
 	}
 	l.log.Warn("no sound from the phone", "why", text)
+	l.opt.Counts.Quiet.Add(1)
+	if l.quiet++; l.quiet == 1 {
+		l.opt.Counts.QuietCalls.Add(1)
+	}
 	if first || l.opt.HangupOnSilence {
 		l.leave(cause.Cause{Code: cause.NoMedia, Text: text})
 	}

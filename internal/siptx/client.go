@@ -87,6 +87,7 @@ func (tx *Client) timeout() {
 	tx.end()
 	tx.mu.Unlock()
 	if late {
+		tx.layer.tally.add(tx.req.Method, true, 408)
 		tx.on(nil)
 	}
 }
@@ -150,6 +151,7 @@ func (tx *Client) advance(res *sip.Response) bool {
 		return true
 	}
 	tx.state = completed
+	tx.layer.tally.add(tx.req.Method, true, status)
 	if tx.resend != nil {
 		tx.resend.Stop()
 	}

@@ -89,6 +89,7 @@ type Layer struct {
 	door  *door
 	tp    *transport
 	stats Stats
+	tally tally
 	said  xlog.Sometimes
 
 	mu        sync.Mutex

@@ -113,6 +113,7 @@ func (tx *Server) Respond(res *sip.Response) {
 		return
 	}
 	tx.final = res.StatusCode
+	tx.layer.tally.add(tx.req.Method, false, tx.final)
 	tx.req, tx.onCancel, tx.onRespond = nil, nil, nil
 	tx.layer.mu.Lock()
 	tx.layer.pending--
