@@ -50,11 +50,17 @@ type browserPerson struct {
 // site serves the page.
 func site(t *testing.T) string {
 	t.Helper()
-	mux := http.NewServeMux()
-	for path, file := range map[string]string{
+	return serve(t, map[string]string{
 		"/": "testdata/browser.html", "/jquery.js": cache + "/jquery/package/dist/jquery.min.js",
 		"/lib-jitsi-meet.js": cache + "/lib-jitsi-meet/package/lib-jitsi-meet.min.js",
-	} {
+	})
+}
+
+// serve serves files by their paths.
+func serve(t *testing.T, files map[string]string) string {
+	t.Helper()
+	mux := http.NewServeMux()
+	for path, file := range files {
 		if _, err := os.Stat(file); err != nil {
 			t.Fatalf("%v: run make lab-install", err)
 		}
@@ -67,6 +73,12 @@ func site(t *testing.T) string {
 
 // browse has a person in Chromium join, saying hz, and listening for tones.
 func browse(t *testing.T, service, room string, hz float64, tones ...float64) *browser {
+	t.Helper()
+	return browseAt(t, site(t), service, room, hz, tones...)
+}
+
+// browseAt opens a page, which joins at a service.
+func browseAt(t *testing.T, page, service, room string, hz float64, tones ...float64) *browser {
 	t.Helper()
 	var wav bytes.Buffer
 	pcm := make([]int16, 10*48000)
@@ -83,7 +95,7 @@ func browse(t *testing.T, service, room string, hz float64, tones ...float64) *b
 		t.Fatal(err)
 	}
 	arg, err := json.Marshal(map[string]any{
-		"playwright": playwright, "chromium": need(t, "chromium"), "page": site(t), "service": service, "room": room, "wav": file, "tones": tones,
+		"playwright": playwright, "chromium": need(t, "chromium"), "page": page, "service": service, "room": room, "wav": file, "tones": tones,
 	})
 	if err != nil {
 		t.Fatal(err)

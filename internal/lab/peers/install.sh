@@ -19,6 +19,7 @@ want turnserver coturn
 want chromium chromium
 want node nodejs
 want npm npm
+want esbuild esbuild
 want curl curl
 want systemd-analyze systemd
 ls /usr/lib/*/kamailio/modules/tls.so >/dev/null 2>&1 || missing="$missing kamailio-tls-modules"
@@ -47,3 +48,14 @@ pack() { # pack name package@version
 pack lib-jitsi-meet @lyno/lib-jitsi-meet@2.6726.2
 pack jquery jquery@3.6.0
 pack playwright-core playwright-core@1.65.1
+
+# JsSIP has no file for browsers: it and what it needs are made one.
+jssip=3.13.8
+if ! test -f ".cache/lab/jssip-$jssip.js"; then
+	rm -rf .cache/lab/jssip
+	mkdir -p .cache/lab/jssip
+	npm install --silent --no-save --ignore-scripts --prefix .cache/lab/jssip "jssip@$jssip" >/dev/null
+	echo 'window.JsSIP = require("jssip");' >.cache/lab/jssip/page.js
+	esbuild .cache/lab/jssip/page.js --bundle --platform=browser --log-level=warning --outfile=".cache/lab/jssip/made.js"
+	mv .cache/lab/jssip/made.js ".cache/lab/jssip-$jssip.js" # whole or not at all
+fi
