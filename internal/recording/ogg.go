@@ -10,17 +10,18 @@ import (
 
 // ogg is Opus in Ogg (RFC 7845): pages of a second that each stand for themselves, so that a kill costs one.
 type ogg struct {
-	w      io.WriterAt
-	enc    *codec.OpusEncoder
-	size   int64 // of whole pages
-	serial uint32
-	page   uint32
-	pos    int64 // behind the last sample in frame
-	frame  [Frame]int16
-	n      int
-	body   []byte
-	lens   []byte // of the packets in body
-	count  int
+	w       io.WriterAt
+	enc     *codec.OpusEncoder
+	size    int64 // of whole pages
+	serial  uint32
+	page    uint32
+	pos     int64 // behind the last sample in frame
+	frame   [Frame]int16
+	n       int
+	body    []byte
+	lens    []byte // of the packets in body
+	count   int
+	packets int64 // of sound, in all
 }
 
 const (
@@ -121,34 +122,35 @@ func (o *ogg) grow(n int) error {
 	return o.packet(packet[:size])
 }
 
-// packet adds a packet, and writes a page that is whole.
+// packet adds a packet, and writes the page before it where that is whole, so that the last page is never empty.
 func (o *ogg) packet(b []byte) error {
-	o.add(b)
-	if o.count < pagePackets {
-		return nil
+	var err error
+	if o.count >= pagePackets || len(o.lens)+len(b)/255+1 > 255 {
+		err = o.put(0, o.packets*Frame*perSample)
 	}
-	return o.put(0, o.granule())
+	o.add(b)
+	o.packets++
+	return err
 }
 
 // silentTOC is a packet of 20 ms without content: SILK, wideband, mono.
 const silentTOC = 9 << 3
-
-func (o *ogg) granule() int64 { return preSkip + (o.pos-int64(o.n))*perSample }
 
 // flush waits for a whole page.
 func (o *ogg) flush() error { return nil }
 
 func (o *ogg) renew() error { return nil }
 
-// end writes the last page.
+// end writes the last page, and says where in it the sound ends, which an encoder has a little later.
 func (o *ogg) end() error {
-	if o.n > 0 {
+	last := preSkip + o.pos*perSample
+	for o.packets*Frame*perSample < last {
 		clear(o.frame[o.n:])
 		if err := o.grow(Frame - o.n); err != nil {
 			return err
 		}
 	}
-	return o.put(4, o.granule())
+	return o.put(4, last)
 }
 
 var table = func() (t [256]uint32) {

@@ -21,8 +21,12 @@ want node nodejs
 want npm npm
 want esbuild esbuild
 want curl curl
+want apache2 apache2-bin
+want opusinfo opus-tools
 want systemd-analyze systemd
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 ls /usr/lib/*/kamailio/modules/tls.so >/dev/null 2>&1 || missing="$missing kamailio-tls-modules"
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 ls /usr/lib/*/kamailio/modules/websocket.so >/dev/null 2>&1 || missing="$missing kamailio-websocket-modules"
 test -f /usr/include/opus/opus.h || missing="$missing libopus-dev gcc libc6-dev"
 if test -n "$missing"; then
@@ -30,6 +34,13 @@ if test -n "$missing"; then
 	apt-get update -qq
 	# shellcheck disable=SC2086 # one word for each package
 	apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+
+# A store with the interface of S3, which checks signatures.
+if ! test -x .cache/lab/moto/bin/moto_server; then
+	rm -rf .cache/lab/moto
+	python3 -m venv .cache/lab/moto
+	.cache/lab/moto/bin/pip install -q 'moto[s3]==5.2.5' 'flask==3.1.3' 'flask-cors==6.0.2'
 fi
 
 # The browser's side: unpacked only, as none of them needs anything else to run.
