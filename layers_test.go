@@ -10,10 +10,10 @@ import (
 // layers is the map of the house: a package may import packages of strictly
 // lower layers, and nothing else of ours. A package that is not here fails.
 var layers = map[string]int{
-	"asap": 0, "audio": 0, "cause": 0, "xlog": 0, "stanza": 0, "locate": 0, "digest": 0, "media": 0, "twin": 0, "news": 0, "qos": 0, "dialplan": 1, "config": 1,
+	"asap": 0, "audio": 0, "cause": 0, "xlog": 0, "stanza": 0, "locate": 0, "callerid": 1, "digest": 0, "media": 0, "twin": 0, "news": 0, "qos": 0, "dialplan": 1, "config": 1,
 	"sdp": 1, "rtpx": 1, "siptx": 1, "jingle": 1, "meetxml": 1, "rayo": 1, "sipinfo": 1,
 	"codec": 2, "jitter": 2, "xmpp": 2, "sip": 2, "bridge": 2,
-	"leg": 3, "rtpport": 3, "conference": 3, "room": 3, "prompt": 3,
+	"queue": 2, "leg": 3, "rtpport": 3, "conference": 3, "room": 3, "prompt": 3,
 	"sipleg": 4, "meetleg": 4, "testleg": 4,
 	"call": 5, "probe": 5,
 	"exchange": 6,
@@ -27,7 +27,7 @@ var layers = map[string]int{
 	// The transcriber that joins meetings.
 	"talk": 3, "scribeleg": 4,
 	// The lab imports layers 0 to 2; demo is a command that joins lab and app.
-	"lab/soak": 0, "lab/relay": 0, "lab": 5, "lab/client": 3, "lab/xmppd": 3, "lab/focus": 4, "lab/sfu": 3, "lab/bot": 3, "lab/phone": 3, "lab/peers": 5,
+	"lab/soak": 0, "lab/liveq": 0, "lab/relay": 0, "lab": 5, "lab/client": 3, "lab/xmppd": 3, "lab/focus": 4, "lab/sfu": 3, "lab/bot": 3, "lab/phone": 3, "lab/peers": 5,
 	"demo": 10, "bench": 10,
 }
 
