@@ -18,6 +18,7 @@ import (
 	"jigasi/internal/archive"
 	"jigasi/internal/bridge"
 	"jigasi/internal/call"
+	"jigasi/internal/callerid"
 	"jigasi/internal/cause"
 	"jigasi/internal/codec"
 	"jigasi/internal/config"
@@ -29,6 +30,7 @@ import (
 	"jigasi/internal/media"
 	"jigasi/internal/probe"
 	"jigasi/internal/prompt"
+	"jigasi/internal/queue"
 	"jigasi/internal/room"
 	"jigasi/internal/rtpport"
 	"jigasi/internal/shelf"
@@ -70,6 +72,8 @@ type App struct {
 	shelf     *shelf.Server // nil: transcripts are not served
 	feed      *feed         // nil: no bridge sends us meetings
 	speech    speech
+	names     *callerid.Service // nil: nobody knows callers
+	queue     *queue.Service    // nil: meetings that are not live yet end a call
 
 	transcribers *transcribers // nil: a focus calls none
 
@@ -104,9 +108,17 @@ func New(cfg *config.Config, o Options) (*App, error) {
 			return nil, err
 		}
 	}
+	if u := cfg.Meeting.CallerInfoURL; u != "" {
+		a.names = callerid.New(u)
+	}
+	if q := cfg.Visitors.Queue; q.URL != "" {
+		if a.queue, err = queue.New(queue.Options{URL: q.URL, KeyFile: q.KeyFile, KeyID: q.KeyID, Log: a.log}); err != nil {
+			return nil, err
+		}
+	}
 	a.exchange = exchange.New(exchange.Options{
 		Rules: rules(cfg), ByAccount: accountRules(cfg), MaxCalls: cfg.Limits.Calls, JoinLimit: cfg.Meeting.JoinTimeout, UserAsNick: cfg.Meeting.NickFromUser,
-		CallOptions: call.Options{RingLimit: cfg.Limits.Ring + ringSlack, AnswerAfter: never(cfg.Meeting.AloneAnswer), TellFull: cfg.Sounds.TellFull && cfg.Sounds.Enabled},
+		CallOptions: call.Options{RingLimit: cfg.Limits.Ring + ringSlack, WaitLimit: max(waitLimit, cfg.Visitors.Queue.Timeout+waitSlack), AnswerAfter: never(cfg.Meeting.AloneAnswer), TellFull: cfg.Sounds.TellFull && cfg.Sounds.Enabled},
 		Shown:       func(number string) string { return shownName(cfg.Meeting.CallerName, number) },
 		Dialling:    exchange.DialLimits{PerRoom: cfg.DialOut.PerRoom, PerMinute: cfg.DialOut.PerMinute, Longest: cfg.DialOut.Longest},
 		Overloaded:  a.strain.why,
@@ -139,6 +151,12 @@ func New(cfg *config.Config, o Options) (*App, error) {
 // ringSlack is what a dialled phone has beyond limits.ring to end by itself: its leg gives up after limits.ring
 // and says so to the room; the call's own limit is for a leg that does not.
 const ringSlack = 10 * time.Second
+
+// waitLimit is how long a call waits for people, at the most; its seat knows for whom, and ends earlier by itself.
+const (
+	waitLimit = time.Hour
+	waitSlack = time.Minute
+)
 
 // publicIP reads public_ip; the zero address means: as the registrar sees us, else the local one.
 func publicIP(s string) (netip.Addr, error) {

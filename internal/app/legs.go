@@ -9,6 +9,7 @@ import (
 	"jigasi/internal/bridge"
 	"jigasi/internal/cause"
 	"jigasi/internal/codec"
+	"jigasi/internal/conference"
 	"jigasi/internal/config"
 	"jigasi/internal/exchange"
 	"jigasi/internal/leg"
@@ -31,6 +32,13 @@ func (a *App) sit(_ context.Context, p exchange.Place) exchange.Seat {
 	co := a.conference(p, a.callLogin(p))
 	co.LobbyTimeout, co.PasswordTimeout, co.Mute = cfg.Meeting.LobbyTimeout, cfg.Meeting.PasswordWait, cfg.Meeting.Mute
 	co.Presence.Status, co.Presence.Features = "Initializing Call", features(cfg)
+	co.Visitors = conference.Visitors{On: cfg.Visitors.Enabled, Wanted: p.Visitor, Domain: cfg.Visitors.Domain, Servers: cfg.Visitors.Servers}
+	if a.names != nil {
+		co.Caller = a.caller(p)
+	}
+	if co.LiveTimeout = cfg.Visitors.Queue.Timeout; a.queue != nil && cfg.Visitors.Enabled {
+		co.Live = a.queue.Live
+	}
 	return meetleg.Join(meetleg.Options{
 		Conference: co, Hub: a.hub, Opus: opusOptions(cfg), Outgoing: p.Outgoing, FEC: cfg.Media.Opus.FEC, Gate: cfg.Media.Opus.DTX, Counts: &a.counts, Log: p.Log, Bridge: a.bridgeOptions(),
 	})

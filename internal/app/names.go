@@ -1,6 +1,24 @@
 package app
 
-import "strings"
+import (
+	"context"
+	"strings"
+
+	"jigasi/internal/exchange"
+	"jigasi/internal/xlog"
+)
+
+// caller asks the operator's service who a phone is. Where nobody knows, the room sees what it saw.
+func (a *App) caller(p exchange.Place) func(context.Context) (name, avatar, email string) {
+	return func(ctx context.Context) (name, avatar, email string) {
+		number, _, _ := strings.Cut(strings.TrimPrefix(p.Number, "sip:"), "@")
+		who, err := a.names.Find(ctx, number)
+		if err != nil && ctx.Err() == nil {
+			p.Log.Warn("the name of the phone was not found", xlog.Err, err)
+		}
+		return who.Name, who.Avatar, who.Email
+	}
+}
 
 // shownName is what people in the meeting see of a phone. A name is shown as it is; a number by the operator's rule:
 // the whole of it is personal data, and everybody in the room would have it.

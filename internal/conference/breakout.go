@@ -16,7 +16,7 @@ func (s *Session) breakout(m meetxml.Message) {
 	if !ok {
 		part = stanza.JID{Domain: "breakout." + s.opt.Domain}
 	}
-	if !s.joined || to.Local == "" || to.Equal(s.room) || to.Domain != part.Domain && !to.Equal(s.opt.Room) {
+	if !s.joined || to.Local == "" || to.Equal(s.room) || to.Domain != part.Domain && !to.Equal(s.main) || s.node != "" {
 		return
 	}
 	s.move(to)
@@ -32,12 +32,12 @@ func (s *Session) move(to stanza.JID) {
 	s.joined, s.room, s.state = false, to, entering
 	s.focus = focus{jid: s.focus.jid}
 	s.seat(to.With(s.opt.Nick))
-	link := s.link
+	link, request := s.link, s.conferenceRequest(to, false).Elem()
 	s.wait(enterLimit)
 	s.beside(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, enterLimit)
 		defer cancel()
-		_, err := s.ask(ctx, link, to)
+		_, err := s.ask(ctx, link, request)
 		s.post(func() {
 			if s.link != link || !s.room.Equal(to) || s.ended {
 				return

@@ -65,6 +65,15 @@ type Options struct {
 	// PasswordTimeout is for the phone to give the password that the room wants; 0: it cannot give any.
 	PasswordTimeout time.Duration
 
+	Visitors Visitors
+	// Live waits until the meeting of a room is live, and tells within which time those who wait for it are to come. An error is
+	// followed by another question to the focus, and another call. nil: a meeting that is not live ends the session.
+	Live        func(ctx context.Context, room stanza.JID) (time.Duration, error)
+	LiveTimeout time.Duration // for a meeting to be live; 0 means 1 h
+
+	// Caller tells who the phone is, for the room to see; what it does not know is empty. It may take its time.
+	Caller func(ctx context.Context) (name, avatar, email string)
+
 	Dial func(ctx context.Context, o xmpp.Options) (Link, error) // nil means xmpp.Dial
 	Log  *slog.Logger
 }
@@ -111,6 +120,7 @@ type Event struct {
 	Added, Removed []jingle.Source
 	Item           news.Item
 	On, OK, ByRoom bool
+	Known          bool // with Muted: by the phone's own doing
 	ID             string
 	Cause          cause.Cause
 }
@@ -126,6 +136,7 @@ type Offer struct {
 	Sources   []jingle.Source
 	Relays    []meetxml.Relay
 
+	Visitor   bool // nothing may be sent
 	Replaces  bool // a transport-replace: the meeting moves to another bridge
 	initiator string
 	from      string
@@ -162,6 +173,7 @@ type Session struct {
 	focus    focus
 	who      map[string]member // occupants but us and the focus
 	room     stanza.JID        // where we are, or are going: breakout rooms are others
+	main     stanza.JID        // the meeting's own room: at a visitor node another than Options.Room
 	sources  map[uint32]jingle.Source
 	offer    *Offer
 	accepted bool
@@ -186,6 +198,15 @@ type Session struct {
 	transcribing bool
 	orphaned     bool // the session's focus has left
 	offers       int  // so far: only the first one may start muted
+
+	node     string       // visitor node where we are, or are going; "" is the main domain
+	direct   bool         // the next entry asks nobody: the focus has sent us there
+	wanted   bool         // we ask to be a visitor
+	visitor  bool         // the phone was told that it is one
+	promoted string       // name by which a visitor was let in
+	liveBy   time.Time    // the meeting has to be live; zero if it was never waited for
+	refusals atomic.Int32 // of conference requests, one after the other
+	noProxy  atomic.Bool  // said that the focus has to be asked itself
 
 	expectedAt time.Time // a session-initiate, since when
 	why        cause.Cause
@@ -221,6 +242,9 @@ func Join(o Options) *Session {
 	if o.LobbyTimeout == 0 {
 		o.LobbyTimeout = 10 * time.Minute
 	}
+	if o.LiveTimeout == 0 {
+		o.LiveTimeout = time.Hour
+	}
 	if o.FocusRes == "" {
 		o.FocusRes = "focus"
 	}
@@ -236,7 +260,7 @@ func Join(o Options) *Session {
 	s := &Session{
 		opt: o, log: xlog.Or(o.Log), events: make(chan Event, 64), inbox: make(chan func(), 1024),
 		asked: make(chan func(), 64), leaving: make(chan cause.Cause, 1), done: make(chan struct{}),
-		occupant: o.Room.With(o.Nick), presence: o.Presence, who: map[string]member{}, room: o.Room, sources: map[uint32]jingle.Source{}, timer: time.NewTimer(time.Hour),
+		occupant: o.Room.With(o.Nick), presence: o.Presence, who: map[string]member{}, room: o.Room, main: o.Room, wanted: o.Visitors.Wanted, sources: map[uint32]jingle.Source{}, timer: time.NewTimer(time.Hour),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	caps := s.caps()
@@ -257,6 +281,9 @@ func (s *Session) caps() xmpp.Caps {
 	}
 	if s.opt.Mute {
 		features = append(features, meetxml.FeatureAudioMute)
+	}
+	if s.opt.Visitors.On {
+		features = append(features, meetxml.FeatureVisitors)
 	}
 	return xmpp.Caps{
 		Node: "http://jitsi.org/jigasi", Features: features,
@@ -283,10 +310,10 @@ func (s *Session) seat(at stanza.JID) {
 // rename takes another endpoint id, for a seat that somebody else has.
 func (s *Session) rename() {
 	s.opt.Nick = fmt.Sprintf("%08x", rand.Uint32())
-	if !s.opt.Transcriber {
+	if !s.opt.Transcriber && s.node == "" {
 		s.presence.Source = s.opt.Nick + "-a0"
 	}
-	s.seat(s.opt.Room.With(s.opt.Nick))
+	s.seat(s.main.With(s.opt.Nick))
 }
 
 // Members is how many others are in the room, the focus not counted.

@@ -14,19 +14,33 @@ import (
 
 // enter connects, asks the focus and joins, beside the session's goroutine.
 func (s *Session) enter() {
-	s.state = entering
+	if !s.direct {
+		s.goHome()
+	}
+	t := trip{epoch: s.epoch + 1, login: s.login(), domain: s.domain()}
+	if !s.direct {
+		t.request = s.conferenceRequest(s.room, s.room.Equal(s.main)).Elem()
+	}
+	s.state, s.direct = entering, false
 	s.epoch++
-	epoch, room := s.epoch, s.room
 	s.wait(enterLimit)
 	s.beside(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, enterLimit)
 		defer cancel()
-		r, err := s.connect(ctx, epoch, room)
-		ok := s.post(func() { s.entered(epoch, r, err) })
+		r, err := s.connect(ctx, t)
+		ok := s.post(func() { s.entered(t.epoch, r, err) })
 		if !ok && r.link != nil {
 			_ = r.link.Close(ctx)
 		}
 	})
+}
+
+// trip is where an entry leads.
+type trip struct {
+	epoch   int
+	login   xmpp.Options
+	domain  string
+	request *stanza.Elem // to the focus; nil: it is not asked
 }
 
 // entry is what connect brings.
@@ -42,15 +56,15 @@ type known struct {
 	parts  meetxml.Components
 }
 
-func (s *Session) connect(ctx context.Context, epoch int, room stanza.JID) (entry, error) {
-	xo := s.opt.XMPP
+func (s *Session) connect(ctx context.Context, t trip) (entry, error) {
+	xo := t.login
 	xo.Caps, xo.Ordered = s.caps, true
 	xo.Handler = func(e *stanza.Elem) bool {
 		if e.Name.Local == "iq" && !s.ours(e) {
 			return false
 		}
 		return s.post(func() {
-			if epoch == s.epoch {
+			if t.epoch == s.epoch {
 				s.stanza(e)
 			}
 		})
@@ -67,8 +81,10 @@ func (s *Session) connect(ctx context.Context, epoch int, room stanza.JID) (entr
 			_ = link.Close(ctx)
 		}
 	}()
-	about := s.askDomain(ctx, link)
-	r.reply, err = s.ask(ctx, link, room)
+	about := s.askDomain(ctx, link, t.domain)
+	if t.request != nil {
+		r.reply, err = s.ask(ctx, link, t.request)
+	}
 	r.known = <-about
 	whole = true
 	return r, err
@@ -85,10 +101,10 @@ func connectCause(err error) error {
 
 // askDomain asks beside the conference request what is good to know, and goes on without where
 // there is no answer.
-func (s *Session) askDomain(ctx context.Context, link Link) <-chan known {
+func (s *Session) askDomain(ctx context.Context, link Link, domain string) <-chan known {
 	out := make(chan known, 1)
 	query := func(what *stanza.Elem) *stanza.Elem {
-		res, err := link.Request(ctx, stanza.New("", "iq", "type", "get", "to", s.opt.Domain).Add(what))
+		res, err := link.Request(ctx, stanza.New("", "iq", "type", "get", "to", domain).Add(what))
 		if err != nil {
 			return nil
 		}
@@ -115,9 +131,9 @@ func (s *Session) askDomain(ctx context.Context, link Link) <-chan known {
 
 // ask sends the conference request until the focus is ready. Where the focus does not answer, the
 // join goes on: the room may have one already (gateway spec 4.4).
-func (s *Session) ask(ctx context.Context, link Link, room stanza.JID) (meetxml.ConferenceReply, error) {
+func (s *Session) ask(ctx context.Context, link Link, request *stanza.Elem) (meetxml.ConferenceReply, error) {
 	to := s.opt.Focus
-	req := stanza.New("", "iq", "type", "set", "to", to.String()).Add(meetxml.ConferenceRequest{Room: room.String()}.Elem())
+	req := stanza.New("", "iq", "type", "set", "to", to.String()).Add(request)
 	var last meetxml.ConferenceReply
 	for wait := time.Second; ; wait *= 2 {
 		began := time.Now()
@@ -126,14 +142,16 @@ func (s *Session) ask(ctx context.Context, link Link, room stanza.JID) (meetxml.
 		switch {
 		case errors.As(err, &refused) && to != s.opt.FocusUser && nobodyThere(refused):
 			to = s.opt.FocusUser
-			s.log.Info("nobody passes our conference request on; asking the focus itself", "focus", to.String())
+			if s.noProxy.CompareAndSwap(false, true) {
+				s.log.Info("nobody passes our conference request on; asking the focus itself", "focus", to.String())
+			}
 			req.Set("to", to.String())
 			continue
 		case errors.As(err, &refused):
 			if c, fatal := refusal(refused); fatal {
 				return last, c
 			}
-			s.log.Warn("the focus refused the conference request; joining anyway", "condition", refused.Condition, "text", refused.Text)
+			s.refusedRequest(refused)
 			return last, nil
 		case err != nil && ctx.Err() != nil:
 			return last, cause.Cause{Code: cause.Timeout, Err: err, Text: "the focus " + to.String() + " does not answer"}
@@ -143,12 +161,13 @@ func (s *Session) ask(ctx context.Context, link Link, room stanza.JID) (meetxml.
 		case err != nil:
 			return last, nil // the connection is gone, and shows it
 		}
+		s.refusals.Store(0)
 		last, _ = meetxml.ParseConferenceReply(res)
 		s.log.Info("conference requested", "ready", last.Ready, "ms", time.Since(began).Milliseconds())
 		if last.NotLive {
 			return last, cause.Cause{Code: cause.NotLive, Text: "the meeting has not started yet"}
 		}
-		if last.Ready {
+		if last.Ready || last.Vnode != "" {
 			return last, nil
 		}
 		select {
@@ -156,6 +175,13 @@ func (s *Session) ask(ctx context.Context, link Link, room stanza.JID) (meetxml.
 			return last, nil
 		case <-time.After(wait):
 		}
+	}
+}
+
+// refusedRequest says that the focus does not take our request: the first time, and then less and less often.
+func (s *Session) refusedRequest(e *xmpp.Error) {
+	if n := s.refusals.Add(1); n&(n-1) == 0 {
+		s.log.Warn("the focus refused the conference request; going on without", "condition", e.Condition, "text", e.Text, "times", n)
 	}
 }
 
@@ -200,12 +226,25 @@ func (s *Session) entered(epoch int, r entry, err error) {
 		if r.link != nil {
 			s.closeLater(r.link)
 		}
-		s.failed(cause.Of(err))
+		if c := cause.Of(err); c.Code != cause.NotLive || s.opt.Live == nil {
+			s.failed(c)
+		} else {
+			s.queue()
+		}
 		return
 	}
-	s.link, s.relays, s.parts = r.link, r.known.relays, r.known.parts
+	s.link = r.link
+	s.learn(r.known)
 	if !r.reply.FocusJID.IsZero() {
 		s.focus.jid = r.reply.FocusJID
+	}
+	switch node := r.reply.Vnode; {
+	case node == "" || !s.opt.Visitors.On:
+	case !nodeName(node):
+		s.log.Warn("the focus names a visitor node that cannot be; joining the main room")
+	default:
+		s.visit(node)
+		return
 	}
 	s.join()
 }
@@ -231,9 +270,12 @@ func (s *Session) join() {
 
 // failed is a try to enter that failed: the first one ends the session, a later one is tried again.
 func (s *Session) failed(why cause.Cause) {
-	if !s.room.Equal(s.opt.Room) {
+	if s.unpromoted(why) || s.nodeFailed(why) {
+		return
+	}
+	if !s.room.Equal(s.main) {
 		s.log.Warn("the breakout room cannot be entered; going back to the main room", "why", why.String())
-		s.room = s.opt.Room
+		s.room = s.main
 		s.seat(s.room.With(s.opt.Nick))
 		s.state = lost
 		s.wait(s.backoff.Next())

@@ -102,6 +102,9 @@ func TestPresenceIsCumulative(t *testing.T) {
 				t.Errorf("says %v", e)
 			}
 		}
+		for _, on := range []bool{true, true, false} {
+			s.muted(Event{On: on, OK: true, Known: true})
+		}
 		s.quiet(time.Second)
 	})
 }

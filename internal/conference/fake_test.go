@@ -53,8 +53,13 @@ func (l *fakeLink) Send(e *stanza.Elem) error {
 }
 
 func (l *fakeLink) Request(ctx context.Context, iq *stanza.Elem) (*stanza.Elem, error) {
-	if iq.Get("to") == "meet.localhost" && iq.Kid("http://jabber.org/protocol/disco#info", "query") != nil {
-		return parts(), nil // asked beside all else: not part of the script
+	if iq.Kid("http://jabber.org/protocol/disco#info", "query") != nil { // asked beside all else: not part of the script
+		switch iq.Get("to") {
+		case "meet.localhost":
+			return parts(), nil
+		case "v1.meet.jitsi": // a visitor node has none
+			return stanza.New("jabber:client", "iq", "type", "result", "from", iq.Get("to")), nil
+		}
 	}
 	if err := l.Send(iq); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package conference
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -24,6 +25,7 @@ const (
 	entering state = iota // connecting, asking the focus, joining
 	knocking              // in the lobby, or on the way into it (door.go)
 	asking                // the room wants a password, the phone is asked (door.go)
+	queued                // the meeting is not live yet, nothing is connected (live.go)
 	lonely                // in the room, nobody to talk to or no bridge
 	invited               // in the room, waiting for session-initiate
 	talking               // a session is there
@@ -57,6 +59,7 @@ func (s *Session) run() {
 		s.log.Error("panic in a conference session", xlog.Err, why.Err, "stack", string(stack))
 		s.why = why
 	})
+	s.introduce()
 	s.enter()
 	for !s.ended {
 		var gone <-chan struct{}
@@ -76,6 +79,24 @@ func (s *Session) run() {
 			s.deadline()
 		}
 	}
+}
+
+// introduce has the room see who the phone is, as soon as that is known.
+func (s *Session) introduce() {
+	if s.opt.Caller == nil {
+		return
+	}
+	s.beside(func() {
+		name, avatar, email := s.opt.Caller(s.ctx)
+		s.post(func() {
+			was := s.presence
+			s.presence.Nick = cmp.Or(name, was.Nick)
+			s.presence.Avatar, s.presence.Email = cmp.Or(avatar, was.Avatar), cmp.Or(email, was.Email)
+			if s.presence.Nick != was.Nick || s.presence.Avatar != was.Avatar || s.presence.Email != was.Email {
+				s.show()
+			}
+		})
+	})
 }
 
 // beside runs f beside the session's goroutine. A defect that it meets ends this session alone.
@@ -195,6 +216,8 @@ func (s *Session) deadline() {
 		s.finish(cause.Cause{Code: cause.LobbyDenied, Text: "nobody let the caller in from the lobby in time"})
 	case asking:
 		s.finish(cause.Cause{Code: cause.PasswordNeeded, Text: "the meeting has a password, and the phone gave none in time"})
+	case queued:
+		s.notLive()
 	case lonely:
 		switch {
 		case !s.focus.noBridge:
@@ -212,6 +235,9 @@ func (s *Session) deadline() {
 func (s *Session) orphan() {
 	switch {
 	case !s.orphaned:
+	case !s.focus.present && s.node != "": // it can be asked for at the main domain only
+		s.suspend(cause.Cause{Code: cause.FocusLeft, Text: "the focus left the visitor node"})
+		s.rejoin("the focus left the visitor node")
 	case !s.focus.present:
 		s.askAgain()
 		s.wait(focusSearch)
@@ -228,6 +254,8 @@ func (s *Session) uninvited() {
 		s.finish(cause.Cause{Code: cause.NoInvite, Text: "the focus did not come into the room: is Jicofo running?"})
 	case !s.focus.present && !s.lostAt.IsZero() && time.Since(s.lostAt) > s.opt.ReturnTimeout:
 		s.finish(cause.Cause{Code: cause.FocusLeft, Text: "the focus left the meeting and did not return"})
+	case !s.focus.present && s.node != "":
+		s.rejoin("the focus is not at the visitor node")
 	case !s.focus.present:
 		s.askAgain()
 		s.wait(focusReturn)
@@ -240,10 +268,10 @@ func (s *Session) uninvited() {
 
 // askAgain repeats the conference request for a focus that left.
 func (s *Session) askAgain() {
-	link, room := s.link, s.room
+	link, request := s.link, s.conferenceRequest(s.room, false).Elem()
 	s.beside(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)
 		defer cancel()
-		_, _ = s.ask(ctx, link, room) // its presence tells
+		_, _ = s.ask(ctx, link, request) // its presence tells
 	})
 }

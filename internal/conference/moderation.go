@@ -24,6 +24,9 @@ type moderation struct {
 
 func (m moderation) mayUnmute() bool { return !m.on || m.approved || m.moderator }
 
+// mayUnmute reports whether the phone may be heard if it wants to.
+func (s *Session) mayUnmute() bool { return s.node == "" && s.moderation.mayUnmute() }
+
 // muteIn is a mute request of anybody.
 func (s *Session) muteIn(iq *stanza.Elem) {
 	on, ok := meetxml.ParseMute(iq)
@@ -59,10 +62,12 @@ func (s *Session) setMuted(on bool) {
 func (s *Session) AskMute(on bool, id string) {
 	s.want(func() {
 		switch {
+		case !on && s.node != "": // asks to be promoted; what comes of it is another seat
+			s.raiseHand()
 		case !on && !s.moderation.mayUnmute():
 			s.raiseHand()
 			s.tell(Event{Kind: Muted, On: true, ID: id})
-		case s.moderation.on && s.link != nil && s.joined:
+		case s.moderation.on && s.link != nil && s.joined && s.node == "":
 			s.askFocus(on, id)
 		default:
 			s.setMuted(on)
@@ -71,11 +76,13 @@ func (s *Session) AskMute(on bool, id string) {
 	})
 }
 
-// SetMuted notes what the phone has done by itself: that it is silent, or can be heard.
+// SetMuted notes what the phone has done by itself: that it is silent, or can be heard. A Muted event says what
+// follows, if it may be so.
 func (s *Session) SetMuted(on bool) {
 	s.want(func() {
-		if on || s.moderation.mayUnmute() {
+		if on || s.mayUnmute() {
 			s.setMuted(on)
+			s.tell(Event{Kind: Muted, On: on, OK: true, Known: true})
 		}
 	})
 }
@@ -120,7 +127,7 @@ func (s *Session) messageIn(e *stanza.Elem) {
 		return
 	}
 	m, ok := meetxml.ParseMessage(e)
-	if !ok || !s.isPart(from, m.Type) || m.Room != "" && !stanza.ParseJID(m.Room).Bare().Equal(s.room) {
+	if !ok || !s.isPart(from, m.Type) || !s.aboutUs(m.Room) {
 		return
 	}
 	switch m.Type {
@@ -131,14 +138,22 @@ func (s *Session) messageIn(e *stanza.Elem) {
 		s.noteData(e.Kid(meetxml.NSMeet, "json-message").Text)
 	case "breakout_rooms":
 		s.breakout(m)
+	case "visitors":
+		s.demote(m)
 	}
+}
+
+// aboutUs reports whether what a part says of a room concerns us.
+func (s *Session) aboutUs(room string) bool {
+	r := stanza.ParseJID(room).Bare()
+	return room == "" || r.Equal(s.room) || s.node != "" && r.Equal(s.opt.Room)
 }
 
 // isPart reports whether a message of that type may come from there.
 func (s *Session) isPart(from stanza.JID, typ string) bool {
 	part, ok := s.parts[typ]
 	if !ok {
-		usual := map[string]string{"av_moderation": "avmoderation.", "room_metadata": "metadata.", "breakout_rooms": "breakout."}[typ]
+		usual := map[string]string{"av_moderation": "avmoderation.", "room_metadata": "metadata.", "breakout_rooms": "breakout.", "visitors": "visitors."}[typ]
 		part = stanza.JID{Domain: usual + s.opt.Domain}
 		ok = usual != ""
 	}

@@ -18,7 +18,7 @@ const maxMembers = 10000
 
 // ours reports whether an IQ is for this session; others are refused by the connection.
 func (s *Session) ours(iq *stanza.Elem) bool {
-	return iq.Kid(jingle.NS, "jingle") != nil || iq.Kid(rayo.NS, "hangup") != nil || s.opt.Mute && meetxml.IsMute(iq)
+	return iq.Kid(jingle.NS, "jingle") != nil || iq.Kid(rayo.NS, "hangup") != nil || s.opt.Mute && meetxml.IsMute(iq) || s.opt.Visitors.On && meetxml.IsVisitors(iq)
 }
 
 // stanza takes what the connection brings.
@@ -38,6 +38,8 @@ func (s *Session) stanza(e *stanza.Elem) {
 		s.muteIn(e)
 	case e.Kid(rayo.NS, "hangup") != nil:
 		s.hangup(e)
+	case meetxml.IsVisitors(e):
+		s.visitorsIn(e)
 	default:
 		s.jingleIn(e)
 	}
@@ -129,6 +131,11 @@ func (s *Session) self(o meetxml.Occupant) {
 	s.backoff.Reset()
 	s.log.Info("room joined", "others", len(s.who))
 	s.tell(Event{Kind: Joined})
+	if !s.liveBy.IsZero() {
+		s.liveBy = time.Time{}
+		s.tell(Event{Kind: Told, Item: news.Live})
+	}
+	s.arrived()
 	s.unmoderated()
 	s.state = lonely
 	s.settle()
@@ -138,8 +145,8 @@ func (s *Session) self(o meetxml.Occupant) {
 func (s *Session) removed(o meetxml.Occupant) {
 	s.joined = false
 	switch {
-	case o.Destroyed && !s.room.Equal(s.opt.Room):
-		s.move(s.opt.Room) // a breakout room is closed
+	case o.Destroyed && !s.room.Equal(s.main):
+		s.move(s.main) // a breakout room is closed
 	case o.Destroyed:
 		s.finish(cause.Cause{Code: cause.Destroyed, Text: "the meeting was ended"})
 	case o.Has(301):
@@ -190,6 +197,9 @@ func (s *Session) focusGone() {
 	if s.state == talking {
 		s.orphaned = true
 		s.wait(focusReturn)
+		if s.node != "" {
+			s.wait(focusSearch)
+		}
 		return
 	}
 	s.suspend(cause.Cause{Code: cause.FocusLeft, Text: "the focus left the meeting"})
@@ -251,6 +261,8 @@ func (s *Session) expect() {
 // patience is how long to wait for a session-initiate before something is done about it.
 func (s *Session) patience() time.Duration {
 	switch {
+	case !s.focus.present && s.node != "":
+		return focusSearch
 	case !s.focus.present:
 		return focusReturn
 	case !s.returning():

@@ -99,7 +99,7 @@ func (s *Session) offered(m *jingle.Message, from string) {
 	}
 	s.forgetSession()
 	o := &Offer{
-		SID: m.SID, Nick: s.opt.Nick, Transport: *m.Transport, LevelID: m.Exts[jingle.LevelURI], Relays: s.relays,
+		SID: m.SID, Nick: s.opt.Nick, Transport: *m.Transport, LevelID: m.Exts[jingle.LevelURI], Relays: s.relays, Visitor: s.node != "",
 		Replaces: m.Action == jingle.TransportReplace, initiator: m.Initiator, from: from, bridge: m.BridgeSession, message: m,
 	}
 	for _, p := range m.Payloads {
@@ -139,9 +139,9 @@ func (s *Session) accept(o *Offer, t jingle.Transport, own jingle.Source) {
 	m := &jingle.Message{
 		Action: action, SID: o.SID, Initiator: o.initiator, Responder: s.link.JID().String(), HasAudio: true,
 		Payloads: []jingle.Payload{{ID: o.Opus.ID, Name: "opus", Clockrate: 48000, Channels: 2, Params: o.Opus.Params}},
-		Exts:     map[string]uint8{}, Transport: &t,
+		Exts:     map[string]uint8{}, Transport: &t, Receive: o.Visitor,
 	}
-	if own.SSRC != 0 {
+	if own.SSRC != 0 && !o.Visitor {
 		m.Sources = []jingle.Source{own}
 	}
 	if o.EventPT != 0 {

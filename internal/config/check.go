@@ -26,6 +26,7 @@ func (l *loader) check() {
 	}
 	l.complete()
 	l.checkMeeting(&c.Meeting)
+	l.checkVisitors(&c.Visitors)
 	l.checkLogin("xmpp", &c.XMPP)
 	l.checkSIP(&c.SIP)
 	for i := range c.SIP.Accounts {
@@ -76,6 +77,11 @@ func (l *loader) checkMeeting(m *Meeting) {
 	l.noPlaceholder("meeting.muc", m.MUC)
 	if m.Focus == "" {
 		l.at(Error, "meeting.focus", "is empty; the focus of every Jitsi is called focus")
+	}
+	if u, err := url.Parse(strings.ReplaceAll(m.CallerInfoURL, "{0}", "0")); m.CallerInfoURL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		l.at(Error, "meeting.caller_info_url", "begins with https://, such as https://names.example.com/caller?number={0}")
+	} else if m.CallerInfoURL != "" && !strings.Contains(m.CallerInfoURL, "{0}") {
+		l.at(Warning, "meeting.caller_info_url", "has no {0}: it asks the same of every phone")
 	}
 }
 

@@ -10,6 +10,7 @@ func Default() *Config {
 			MUCPrefixes: []string{"conference", "muc"}, Focus: "focus", CallerName: "masked", Mute: true, LobbyTimeout: 10 * time.Minute,
 			InviteTimeout: 30 * time.Second, JoinTimeout: 10 * time.Second, AloneAnswer: 15 * time.Second,
 		},
+		Visitors:      defaultVisitors(),
 		XMPP:          defaultXMPP(),
 		SIP:           SIP{Enabled: true, Listen: []string{"udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"}, SessionTimer: 30 * time.Minute},
 		Media:         defaultMedia(),

@@ -34,10 +34,10 @@ var variables = []variable{
 	{name: "JIGASI_HEALTH_CHECK_SIP_URI", to: "health.sip_uri", property: prefixJigasi + "HEALTH_CHECK_SIP_URI"},
 	{name: "JIGASI_HEALTH_CHECK_INTERVAL", to: "health.interval", property: prefixJigasi + "HEALTH_CHECK_INTERVAL", note: "ms"},
 	{name: "USE_TRANSLATOR_IN_CONFERENCE", to: "media.forward", note: "later: forwarding to a mixing IVR"},
-	{name: "ENABLE_VISITORS", note: "later: visitors"},
-	{name: "JIGASI_VISITORS_QUEUE_SERVICE_URL", property: prefixJigasi + "VISITOR_QUEUE_SERVICE", note: "later: meetings that are not live yet"},
-	{name: "JIGASI_VISITORS_QUEUE_SERVICE_PRIVATE_KEY_PATH", property: prefixJigasi + "VISITOR_QUEUE_SERVICE_PRIVATE_KEY_PATH", note: "later: meetings that are not live yet"},
-	{name: "JIGASI_VISITORS_QUEUE_SERVICE_PRIVATE_KEY_ID", property: prefixJigasi + "VISITOR_QUEUE_SERVICE_PRIVATE_KEY_ID", note: "later: meetings that are not live yet"},
+	{name: "ENABLE_VISITORS", to: "visitors.enabled"},
+	{name: "JIGASI_VISITORS_QUEUE_SERVICE_URL", to: "visitors.queue.url", property: prefixJigasi + "VISITOR_QUEUE_SERVICE"},
+	{name: "JIGASI_VISITORS_QUEUE_SERVICE_PRIVATE_KEY_PATH", to: "visitors.queue.key_file", property: prefixJigasi + "VISITOR_QUEUE_SERVICE_PRIVATE_KEY_PATH"},
+	{name: "JIGASI_VISITORS_QUEUE_SERVICE_PRIVATE_KEY_ID", to: "visitors.queue.key_id", property: prefixJigasi + "VISITOR_QUEUE_SERVICE_PRIVATE_KEY_ID"},
 	{name: "JIGASI_DISABLE_SIP", note: nobody},
 
 	{name: "JIGASI_MODE", to: "sip.enabled", note: "transcriber: no calls; " + captions},
@@ -114,7 +114,7 @@ var variables = []variable{
 
 // noticed are the variables without effect that are worth a word when they are set: those that are meant for us.
 func noticed(v variable) bool {
-	return v.to == "" && v.property == "" && v.note != webs && v.name != "TZ" && v.name != "ENABLE_VISITORS"
+	return v.to == "" && v.property == "" && v.note != webs && v.name != "TZ"
 }
 
 // findVariable is the entry of a name.

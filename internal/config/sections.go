@@ -12,6 +12,7 @@ import (
 type Config struct {
 	PublicIP      string        `yaml:"public_ip" doc:"Address that phones and bridges should send to: auto (as the registrar sees us, else the local one), an IP, or stun:host[:port]."`
 	Meeting       Meeting       `yaml:"meeting" doc:"Where the meetings are, and how a call gets into one."`
+	Visitors      Visitors      `yaml:"visitors" doc:"Phones that hear a meeting and are not heard, and meetings that are not live yet."`
 	XMPP          XMPP          `yaml:"xmpp" doc:"How a call logs in. Each call has a login of its own."`
 	SIP           SIP           `yaml:"sip" doc:"The telephone side."`
 	Media         Media         `yaml:"media" doc:"Sound."`
@@ -42,6 +43,7 @@ type Meeting struct {
 	NickFromUser   bool     `yaml:"nick_from_user" doc:"The endpoint id is made of the phone number instead of random digits."`
 	CallerName     string   `yaml:"caller_name" doc:"What people in the meeting see of a phone that has only a number: masked (its last three digits), full, or hidden. A name is always shown."`
 	Mute           bool     `yaml:"mute" doc:"A moderator may mute phones, and start-muted applies to them."`
+	CallerInfoURL  string   `yaml:"caller_info_url" doc:"Asked by GET for the name and picture of a phone; {0} is its number. The answer is {\"success\":true,\"result\":{\"user\":{\"name\":\"Joe\",\"avatar\":\"https://...\"}}}."`
 	LeaveEmpty     bool     `yaml:"leave_empty" doc:"End the call when only phones are left in the room."`
 
 	InviteTimeout Duration `yaml:"invite_timeout" doc:"How long to wait for the focus to invite us to the sound; 0 is for ever."`

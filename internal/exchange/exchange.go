@@ -61,6 +61,7 @@ type Place struct {
 	Target
 	Nick     string
 	Name     string
+	Number   string // of the phone: the user part of its address, or what was asked to be called
 	Outgoing bool
 	Headers  []Header // shown in the presence's initiator element
 	Log      *slog.Logger
@@ -163,7 +164,7 @@ func (x *Exchange) Incoming(in Caller) {
 	var phone leg.Phone
 	var e *entry
 	defer func() { x.unwind(id, phone, e) }()
-	place := Place{Target: target, Name: in.Name, Nick: NewNick()}
+	place := Place{Target: target, Name: in.Name, Number: in.User, Nick: NewNick()}
 	place.Log, place.story = x.callLog(id, target.Room, in.ID)
 	if x.opt.UserAsNick {
 		place.Nick = NickFrom(in.User)
@@ -232,7 +233,7 @@ func (x *Exchange) Dial(ctx context.Context, r Request) (Dialled, error) {
 		return Dialled{}, why
 	}
 	place := Place{
-		Target: target, Name: x.opt.Shown(r.To), Nick: NewNick(), Outgoing: true,
+		Target: target, Name: x.opt.Shown(r.To), Number: r.To, Nick: NewNick(), Outgoing: true,
 		Headers: append([]Header{{"JigasiCallDirection", "out"}}, r.Headers...),
 	}
 	place.Log, place.story = x.callLog(id, target.Room, "")

@@ -62,6 +62,7 @@ type Message struct {
 	Reason        string // condition of session-terminate
 	Text          string
 	ICEState      string // of session-info
+	Receive       bool   `json:",omitempty"` // only the initiator sends sound
 }
 
 // ErrMalformed is wrapped by all errors of Parse.
@@ -138,7 +139,7 @@ func (m *Message) content(c *stanza.Elem) error {
 	if media == "video" || media == "data" || media == "application" {
 		return nil
 	}
-	m.HasAudio = true
+	m.HasAudio, m.Receive = true, c.Get("senders") == "initiator"
 	for i, p := range d.All("", "payload-type") {
 		if i == maxParts {
 			break

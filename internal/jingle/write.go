@@ -48,6 +48,9 @@ func (m *Message) Elem() *stanza.Elem {
 
 func (m *Message) audio() *stanza.Elem {
 	c := stanza.New("", "content", "creator", "initiator", "name", "audio", "senders", "both")
+	if m.Receive {
+		c.Set("senders", "initiator")
+	}
 	if m.HasAudio || len(m.Sources) > 0 {
 		d := stanza.New(nsRTP, "description", "media", "audio")
 		for _, p := range m.Payloads {

@@ -19,6 +19,9 @@ import (
 // Domain of every lab.
 const Domain = "meet.test"
 
+// Node is the domain of the visitor node v1.
+const Node = "v1." + Domain
+
 // Brewery is the room of the gateways.
 const Brewery = "jigasibrewery@internal.auth." + Domain
 
@@ -53,7 +56,7 @@ func Start(o Options) (*Meeting, error) {
 	if o.Users == nil {
 		o.Users = map[string]string{"jigasi@auth." + Domain: "secret"}
 	}
-	s, err := xmppd.Start(xmppd.Options{Domain: Domain, Users: o.Users})
+	s, err := xmppd.Start(xmppd.Options{Domain: Domain, Users: o.Users, Nodes: []string{Node}})
 	if err != nil {
 		return nil, err
 	}

@@ -131,8 +131,10 @@ func (l *Leg) Send(s leg.Signal) {
 		}
 		l.session.AskMute(s.On, s.ID)
 	case leg.Muted:
+		if s.On {
+			l.voice.mute(true)
+		}
 		l.session.SetMuted(s.On)
-		l.post(func() { l.voice.mute(s.On) })
 	case leg.RaiseHand:
 		l.session.RaiseHand()
 	case leg.Password:
@@ -243,11 +245,13 @@ func (l *Leg) happened(e conference.Event) {
 			code = cause.LobbyWait
 		case conference.NeedsPassword:
 			code = cause.PasswordNeeded
+		case conference.NotLiveYet:
+			code = cause.NotLive
 		case "no_bridge":
 			code = cause.NoBridge
 			l.log.Warn("the focus has no bridge for this meeting: start a videobridge or look why Jicofo does not see it")
 		}
-		if l.phase == leg.Trying || l.phase == leg.Waiting || l.phase == leg.Moving && (code == cause.NoInvite || code == cause.NoBridge) {
+		if l.phase == leg.Trying || l.phase == leg.Waiting || l.phase == leg.Moving && (code == cause.NoInvite || code == cause.NoBridge || code == cause.NotLive) {
 			l.enter(leg.Waiting, cause.Cause{Code: code, Text: e.Text})
 		}
 	case conference.Offered:
@@ -275,6 +279,9 @@ func (l *Leg) happened(e conference.Event) {
 func (l *Leg) muted(e conference.Event) {
 	if e.OK {
 		l.voice.mute(e.On)
+	}
+	if e.Known {
+		return
 	}
 	if e.ByRoom {
 		l.tell(leg.Event{Signal: leg.Mute{On: e.On}})
@@ -365,7 +372,9 @@ func (l *Leg) connected(conn *bridge.Conn, o *conference.Offer, err error) {
 		return
 	}
 	l.shown.Store(conn)
-	l.voice.start(conn, o.Opus.ID)
+	if !o.Visitor {
+		l.voice.start(conn, o.Opus.ID)
+	}
 	if !l.opt.Outgoing {
 		l.session.SetStatus("Connected")
 	}

@@ -88,6 +88,8 @@ type Header struct{ Name, Value string }
 // A Presence is what a gateway shows of a phone. Every presence repeats all of it.
 type Presence struct {
 	Nick       string // display name
+	Email      string
+	Avatar     string // URL of a picture
 	StatsID    string
 	Region     string
 	Version    string
@@ -112,6 +114,8 @@ func (p Presence) Elem(to stanza.JID) *stanza.Elem {
 		}
 	}
 	e.Add(stanza.New(NSNick, "nick").WithText(p.Nick))
+	text("email", p.Email)
+	text("avatar-url", p.Avatar)
 	text("stats-id", p.StatsID)
 	text("jitsi_participant_region", p.Region)
 	if p.Version != "" {

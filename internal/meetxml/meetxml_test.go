@@ -56,12 +56,12 @@ func TestConferenceReply(t *testing.T) {
 // TestPresence: all of it, each time, in the form that browsers, Jicofo and Prosody read (conference spec 1.6).
 func TestPresence(t *testing.T) {
 	p := Presence{
-		Nick: "Anna <a@b>", StatsID: "jigasi", Region: "eu", Version: "Jigasi 2", Status: "Connected", AudioMuted: true, Source: "0cb96be6-a0",
+		Nick: "Anna <a@b>", Email: "a@b", Avatar: "https://x/a.png?s=1&t=2", StatsID: "jigasi", Region: "eu", Version: "Jigasi 2", Status: "Connected", AudioMuted: true, Source: "0cb96be6-a0",
 		Features: []string{FeatureJigasi, FeatureDTMF}, Initiator: []Header{{"JigasiCallDirection", "out"}, {"X-A", "1&2"}},
 		Caps: stanza.New("http://jabber.org/protocol/caps", "c", "ver", "x"),
 	}
 	e := parse(t, p.Elem(stanza.ParseJID("a@muc.x/0cb96be6")).String())
-	want := parse(t, `<presence to='a@muc.x/0cb96be6'><nick xmlns='http://jabber.org/protocol/nick'>Anna &lt;a@b></nick><stats-id>jigasi</stats-id>
+	want := parse(t, `<presence to='a@muc.x/0cb96be6'><nick xmlns='http://jabber.org/protocol/nick'>Anna &lt;a@b></nick><email>a@b</email><avatar-url>https://x/a.png?s=1&amp;t=2</avatar-url><stats-id>jigasi</stats-id>
 <jitsi_participant_region>eu</jitsi_participant_region><stat name='version' value='Jigasi 2'/>
 <initiator xmlns='http://jitsi.org/protocol/jigasi'><header xmlns='urn:xmpp:rayo:1' name='JigasiCallDirection' value='out'/><header xmlns='urn:xmpp:rayo:1' name='X-A' value='1&amp;2'/></initiator>
 <features><feature var='http://jitsi.org/protocol/jigasi'/><feature var='urn:xmpp:jingle:dtmf:0'/></features>

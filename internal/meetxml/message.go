@@ -65,6 +65,7 @@ type Message struct {
 	Lobby        bool // room_metadata: the room has a lobby
 
 	MoveTo stanza.JID // breakout_rooms: we are to go to that room; zero if not
+	Demote string     // visitors: who is to be a visitor from now on, by endpoint id
 }
 
 // maxJSON bounds a json-message.
@@ -82,6 +83,8 @@ func ParseMessage(e *stanza.Elem) (m Message, ok bool) {
 		MediaType string `json:"mediaType"`
 		Event     string `json:"event"`
 		RoomJID   string `json:"roomJid"`
+		Action    string `json:"action"`
+		ID        string `json:"id"`
 		Enabled   *bool  `json:"enabled"`
 		Approved  bool   `json:"approved"`
 		Removed   bool   `json:"removed"`
@@ -102,6 +105,9 @@ func ParseMessage(e *stanza.Elem) (m Message, ok bool) {
 	m.Lobby = raw.Metadata.Lobby
 	if raw.Event == "features/breakout-rooms/move-to-room" {
 		m.MoveTo = stanza.ParseJID(raw.RoomJID).Bare()
+	}
+	if raw.Type == "visitors" && raw.Action == "demote-request" {
+		m.Demote = raw.ID
 	}
 	if m.Room == "" {
 		m.Room = j.Get("room")

@@ -51,6 +51,7 @@ const (
 	Lost               Sound = "Lost"
 	PasswordNeeded     Sound = "PasswordNeeded"
 	NotLive            Sound = "NotLive"
+	Visitor            Sound = "Visitor"
 )
 
 // Sounds are all there are.
@@ -58,7 +59,7 @@ func Sounds() []Sound {
 	return []Sound{
 		Alone, ParticipantJoined, ParticipantLeft, Hold, RecordingOn, RecordingStopped, LiveStreamingOn, LiveStreamingOff,
 		TranscriptionOn, TranscriptionOff, LobbyWait, LobbyAccessGranted, LobbyAccessDenied, LobbyMeetingEnd, MaxOccupants,
-		Muted, Unmuted, HandRaised, MaySpeak, Removed, Reconnecting, Lost, PasswordNeeded, NotLive,
+		Muted, Unmuted, HandRaised, MaySpeak, Removed, Reconnecting, Lost, PasswordNeeded, NotLive, Visitor,
 	}
 }
 

@@ -1,17 +1,7 @@
 package queue
 
 import (
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
-	"errors"
-	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -81,47 +71,4 @@ func (f frame) live() (within time.Duration, ok bool) {
 		return 0, false
 	}
 	return time.Duration(min(max(m.Random, 0), 3_600_000)) * time.Millisecond, true
-}
-
-// errKey says what a private key looks like, and nothing of this one.
-var errKey = errors.New("the private key is no RSA key: give PKCS#8 in PEM")
-
-func readKey(path string) (*rsa.PrivateKey, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, errKey
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, errKey
-	}
-	key, ok := parsed.(*rsa.PrivateKey)
-	if !ok {
-		return nil, errKey
-	}
-	return key, nil
-}
-
-// token is a JWT (RS256) as the service wants it, good for five minutes.
-func token(key *rsa.PrivateKey, kid string, now time.Time) (string, error) {
-	head, err := json.Marshal(map[string]string{"alg": "RS256", "kid": kid, "typ": "JWT"})
-	if err != nil {
-		return "", err
-	}
-	body, err := json.Marshal(map[string]any{"iss": "jitsi", "aud": "jitsi", "iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix()})
-	if err != nil {
-		return "", err
-	}
-	enc := base64.RawURLEncoding
-	text := enc.EncodeToString(head) + "." + enc.EncodeToString(body)
-	sum := sha256.Sum256([]byte(text))
-	sig, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:])
-	if err != nil {
-		return "", fmt.Errorf("a token: %w", err)
-	}
-	return text + "." + enc.EncodeToString(sig), nil
 }

@@ -6,15 +6,16 @@ package queue
 
 import (
 	"context"
-	"crypto/rsa"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
+	"jigasi/internal/asap"
 	"jigasi/internal/stanza"
 	"jigasi/internal/xlog"
 
@@ -40,8 +41,7 @@ type Options struct {
 // A Service is a visitor queue service. It is safe for concurrent use.
 type Service struct {
 	url   string
-	kid   string
-	key   *rsa.PrivateKey // nil: no token
+	key   *asap.Signer // nil: no token
 	log   *slog.Logger
 	apart time.Duration // most between two connections
 	beat  time.Duration // heart-beats that we offer, and want
@@ -49,15 +49,17 @@ type Service struct {
 
 // New makes a service. The key is read once, here.
 func New(o Options) (*Service, error) {
-	s := &Service{url: o.URL, kid: o.KeyID, log: xlog.Or(o.Log), apart: 5 * time.Second, beat: 15 * time.Second}
+	s := &Service{url: o.URL, log: xlog.Or(o.Log), apart: 5 * time.Second, beat: 15 * time.Second}
 	if o.KeyFile == "" || o.KeyID == "" {
 		return s, nil
 	}
-	key, err := readKey(o.KeyFile)
+	text, err := os.ReadFile(o.KeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("visitor queue service: %w", err)
 	}
-	s.key = key
+	if s.key, err = asap.New(string(text), o.KeyID, "jitsi", "jitsi"); err != nil {
+		return nil, fmt.Errorf("visitor queue service: the private key %w", err)
+	}
 	return s, nil
 }
 
@@ -98,7 +100,7 @@ func (s *Service) attend(ctx context.Context, room string) (within time.Duration
 	send := func(f frame) error { return write(ctx, c, websocket.MessageText, f.bytes()) }
 	hello := frame{command: "CONNECT", headers: [][2]string{{"accept-version", "1.2,1.1,1.0"}, {"heart-beat", fmt.Sprintf("%d,%[1]d", s.beat.Milliseconds())}}}
 	if s.key != nil {
-		token, err := token(s.key, s.kid, time.Now())
+		token, err := s.key.Token(time.Now())
 		if err != nil {
 			return 0, false, err
 		}

@@ -20,6 +20,7 @@ var saidOf = map[news.Item]prompt.Sound{
 	news.MemberJoined: prompt.ParticipantJoined, news.MemberLeft: prompt.ParticipantLeft, news.Alone: prompt.Alone,
 	news.MayUnmute: prompt.MaySpeak, news.HandRaised: prompt.HandRaised,
 	news.Reconnecting: prompt.Reconnecting, news.NotLive: prompt.NotLive,
+	news.Visiting: prompt.Visitor, news.Promoted: prompt.MaySpeak,
 }
 
 // What a phone is told at the end, where the meeting is over for it.
@@ -63,6 +64,10 @@ func (l *Leg) told(item news.Item) {
 		l.inform(sipinfo.Flag(sipinfo.Live, false))
 	case news.Live:
 		l.inform(sipinfo.Flag(sipinfo.Live, true))
+	case news.Visiting:
+		l.inform(sipinfo.Flag(sipinfo.Visitor, true))
+	case news.Promoted:
+		l.inform(sipinfo.Flag(sipinfo.Visitor, false))
 	}
 	if l.quietAbout(item) {
 		after()

@@ -48,6 +48,7 @@ type Focus struct {
 	next    int
 	brewery map[string]*stanza.Elem // gateway's occupant JID -> stats
 	restart map[string]int          // nick -> how often it asked for a new session
+	node    visitorNode
 }
 
 type room struct {
@@ -57,6 +58,7 @@ type room struct {
 	entered bool
 	owned   bool           // a member has been made owner
 	more    []*stanza.Elem // in our presence, beside the usual
+	main    *room          // of a visitor node: the room whose visitors are here
 }
 
 type member struct {
@@ -193,6 +195,9 @@ func (f *Focus) iq(e *stanza.Elem) {
 			f.show(jid)
 		}
 		f.opt.Log.Debug("conference request", "room", jid.String())
+		if f.redirected(e, c) {
+			return
+		}
 		bare := stanza.ParseJID(f.opt.JID).Bare().String()
 		f.reply(e, stanza.New(nsFocus, "conference", "ready", "true", "room", jid.String(), "focusjid", bare).Add(
 			stanza.New("", "property", "value", "false", "name", "authentication"), stanza.New("", "property", "value", "true", "name", "sipGatewayEnabled")))
@@ -282,7 +287,7 @@ func (f *Focus) promote(r *room, m *member, presence *stanza.Elem) {
 			return
 		}
 	}
-	if !r.owned {
+	if !r.owned && r.main == nil {
 		r.owned = true
 		f.request(r.jid.String(), stanza.New("http://jabber.org/protocol/muc#admin", "query").Add(
 			stanza.New("", "item", "affiliation", "owner", "jid", m.real.Bare().String())), "set", nil)
@@ -313,12 +318,12 @@ func (f *Focus) features(r *room, m *member, res *stanza.Elem) {
 
 // alone ends the session of who is left alone, after a while.
 func (f *Focus) alone(r *room) {
-	if len(r.members) != 1 {
+	if len(f.around(r)) != 1 {
 		return
 	}
 	time.AfterFunc(20*time.Second, func() {
 		f.do(func() {
-			if len(r.members) == 1 {
+			if len(f.around(r)) == 1 {
 				for _, m := range r.members {
 					f.terminate(r, m, "expired", "Idle session timeout")
 				}

@@ -12,7 +12,7 @@ import (
 
 // invite sends session-initiate to all who have none, once there are enough of them.
 func (f *Focus) invite(r *room) {
-	if f.bridge == nil || len(r.members) < f.opt.Min {
+	if f.bridge == nil || len(f.around(r)) < f.opt.Min {
 		return
 	}
 	for _, nick := range r.order {
@@ -31,7 +31,7 @@ func (f *Focus) offer(r *room, m *member, action string) {
 	if r.members[m.nick] != m || f.bridge == nil {
 		return
 	}
-	ep, err := f.bridge.Endpoint(r.jid.String(), m.nick)
+	ep, err := f.bridge.Endpoint(r.conference(), m.nick)
 	if err != nil {
 		f.opt.Log.Warn("no endpoint", "err", err)
 		return
@@ -48,7 +48,7 @@ func (f *Focus) offer(r *room, m *member, action string) {
 		Exts: map[string]uint8{jingle.LevelURI: 1, "urn:ietf:params:rtp-hdrext:sdes:mid": 10},
 	}
 	all := []jingle.Source{{SSRC: 1180214522, Owner: "jvb", Name: "jvb-a0", MSID: "mixedmslabel mixedlabelaudio0"}}
-	for _, o := range r.members {
+	for o := range f.around(r) {
 		if o != m {
 			all = append(all, o.sources...)
 		}
@@ -147,6 +147,11 @@ func (f *Focus) accepted(r *room, m *member, msg *jingle.Message) {
 		return
 	}
 	m.sources = nil
+	if r.main != nil && len(msg.Sources) > 0 {
+		f.opt.Log.Error("a visitor has sources", "nick", m.nick)
+		m.close()
+		return
+	}
 	for _, s := range msg.Sources {
 		s.Owner = m.nick
 		m.sources = append(m.sources, s)
@@ -159,9 +164,9 @@ func (f *Focus) accepted(r *room, m *member, msg *jingle.Message) {
 			f.opt.Log.Debug("endpoint not connected", "nick", nick, "err", err)
 		}
 	})
-	for _, o := range r.members {
+	for o, at := range f.around(r) {
 		if o != m {
-			f.sources(r, o, jingle.SourceAdd, m.sources)
+			f.sources(at, o, jingle.SourceAdd, m.sources)
 		}
 	}
 	f.sources(r, m, jingle.SourceAdd, m.queued)
@@ -194,9 +199,9 @@ func (f *Focus) sources(r *room, o *member, action string, list []jingle.Source)
 
 // withdraw tells the others that m's sources are gone while m stays.
 func (f *Focus) withdraw(r *room, m *member) {
-	for _, o := range r.members {
+	for o, at := range f.around(r) {
 		if o != m {
-			f.sources(r, o, jingle.SourceRemove, m.sources)
+			f.sources(at, o, jingle.SourceRemove, m.sources)
 		}
 	}
 	m.sources = nil

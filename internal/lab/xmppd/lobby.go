@@ -71,7 +71,7 @@ func (r *Room) tellFrom(component, nick, json string) {
 // components are the parts that the main domain names (disco#info).
 func (s *Server) components() []*stanza.Elem {
 	var out []*stanza.Elem
-	for typ, name := range map[string]string{"av_moderation": "avmoderation.", "room_metadata": "metadata.", "lobbyrooms": "lobby.", "breakout_rooms": "breakout."} {
+	for typ, name := range map[string]string{"av_moderation": "avmoderation.", "room_metadata": "metadata.", "lobbyrooms": "lobby.", "breakout_rooms": "breakout.", "visitors": "visitors."} {
 		out = append(out, stanza.New("", "identity", "category", "component", "type", typ, "name", name+s.opt.Domain))
 	}
 	return out

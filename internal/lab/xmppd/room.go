@@ -24,6 +24,8 @@ type Room struct {
 	banned    map[string]bool
 	lobby     bool
 	members   map[string]bool // who was let in, by bare JID
+	mirror    *Room           // for visitors, who see everybody here
+	shown     *Room           // the room whose mirror this is
 }
 
 type occupant struct {
@@ -212,20 +214,27 @@ func (r *Room) presence(from stanza.JID, nick string, e *stanza.Elem) {
 			return
 		}
 		o = &occupant{nick: nick, real: from, role: "participant", aff: "none"}
+		if r.s.isNode(from.Domain) {
+			o.role = "visitor"
+		}
 		if nick == "focus" {
 			o.role, o.aff = "moderator", "owner"
 		}
 		for _, other := range r.occupants {
-			r.to(o, r.envelope(other, "", other.presence, false))
+			if other.role != "visitor" || nick == "focus" {
+				r.to(o, r.envelope(other, "", other.presence, false))
+			}
 		}
+		r.reflect(o)
 		r.occupants = append(r.occupants, o)
 	}
 	o.presence = e.Clone()
-	everyone := slices.Clone(r.occupants)
+	everyone := r.audience(o)
 	r.mu.Unlock()
 	for _, to := range everyone {
 		r.to(to, r.envelope(o, "", e, to == o))
 	}
+	r.mirrored(o, "", e)
 }
 
 // refusal says why somebody may not come in, or "".
@@ -263,12 +272,13 @@ func (r *Room) leave(from stanza.JID) {
 		return
 	}
 	r.remove(o)
+	everyone := append(r.audience(o), o)
 	o.role = "none"
-	everyone := append(slices.Clone(r.occupants), o)
 	r.mu.Unlock()
 	for _, to := range everyone {
 		r.to(to, r.envelope(o, "unavailable", stanza.New("", "presence"), to == o))
 	}
+	r.mirrored(o, "unavailable", stanza.New("", "presence"))
 }
 
 // gone takes an entity out of all rooms.

@@ -22,6 +22,7 @@ type Options struct {
 	Domain string            // meet.test; rooms are at conference.meet.test, components where they say
 	Users  map[string]string // user@domain -> password; empty lets any anonymous client in only
 	Addr   string            // to listen at; "" means 127.0.0.1:0
+	Nodes  []string          // domains of visitor nodes
 }
 
 // A Server is a running server. Its methods are safe for concurrent use.
@@ -149,7 +150,7 @@ func (s *Server) ID() string { return fmt.Sprintf("x%d", s.next.Add(1)) }
 func (s *Server) route(from stanza.JID, e *stanza.Elem) {
 	to := stanza.ParseJID(e.Get("to"))
 	switch {
-	case e.Get("to") == "" || to.Equal(stanza.JID{Domain: s.opt.Domain}):
+	case e.Get("to") == "" || to.Equal(stanza.JID{Domain: s.opt.Domain}) || to.Local == "" && s.isNode(to.Domain):
 		s.server(e)
 	case to.Domain == s.MUC() || to.Domain == s.Lobby() || to.Domain == "breakout."+s.opt.Domain || strings.HasPrefix(to.Domain, "internal.") || strings.HasPrefix(to.Domain, "conference."):
 		s.muc(from, to, e)
@@ -253,14 +254,15 @@ func (c *client) serve() error {
 	r := stanza.NewReader(c.conn, stanza.Limits{})
 	user := ""
 	for user == "" {
-		if _, err := c.open(r, `<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism><mechanism>ANONYMOUS</mechanism></mechanisms>`); err != nil {
+		h, err := c.open(r, `<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism><mechanism>ANONYMOUS</mechanism></mechanisms>`)
+		if err != nil {
 			return err
 		}
 		auth, err := r.Next()
 		if err != nil {
 			return err
 		}
-		if user = c.login(auth); user == "" {
+		if user = c.login(auth, h.Get("to")); user == "" {
 			_, _ = io.WriteString(c.conn, `<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure></stream:stream>`)
 			return errors.New("login refused")
 		}
@@ -296,11 +298,14 @@ func (c *client) open(r *stanza.Reader, features string) (*stanza.Elem, error) {
 	return h, err
 }
 
-// login gives the address that an <auth/> stands for, or "".
-func (c *client) login(auth *stanza.Elem) string {
+// login gives the address that an <auth/> to a domain stands for, or "".
+func (c *client) login(auth *stanza.Elem, domain string) string {
+	if !c.s.isNode(domain) {
+		domain = c.s.opt.Domain
+	}
 	switch auth.Get("mechanism") {
 	case "ANONYMOUS":
-		return c.s.ID() + "@" + c.s.opt.Domain
+		return c.s.ID() + "@" + domain
 	case "PLAIN":
 		raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(auth.Text))
 		f := strings.Split(string(raw), "\x00")
