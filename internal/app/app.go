@@ -6,6 +6,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -55,6 +56,7 @@ type App struct {
 	opt      Options
 	log      *slog.Logger
 	publicIP netip.Addr
+	relayTLS *tls.Config // of TURN servers
 
 	clock     *media.Clock
 	strain    strain
@@ -98,6 +100,10 @@ func New(cfg *config.Config, o Options) (*App, error) {
 		return nil, err
 	}
 	if a.publicIP, err = publicIP(cfg.PublicIP); err != nil {
+		return nil, err
+	}
+	a.relayTLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	if err := trust(a.relayTLS, cfg.Media.TURNTLS, "media.turn_tls"); err != nil {
 		return nil, err
 	}
 	if a.plan, err = plan(cfg); err != nil {

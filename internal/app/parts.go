@@ -149,7 +149,7 @@ func account(acc config.SIPAccount) sip.Account {
 
 func tlsConfig(t config.SIPTLS) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if err := trust(c, t.Trust); err != nil {
+	if err := trust(c, t.Trust, "sip.tls.trust"); err != nil {
 		return nil, err
 	}
 	if t.CertFile != "" {

@@ -15,21 +15,21 @@ import (
 	"jigasi/internal/config"
 )
 
-var errPin = errors.New("the certificate is none of sip.tls.trust.pin_sha256")
+var errPin = errors.New("the certificate is none of those in pin_sha256")
 
-// trust sets which certificates of SIP peers are accepted: by pin and by nothing else, by another name than that of
-// the server, or as usual.
-func trust(c *tls.Config, t config.TLSTrust) error {
+// trust sets which certificates of peers are accepted: by pin and by nothing else, by another name than that of
+// the server, or as usual. key names the setting.
+func trust(c *tls.Config, t config.TLSTrust, key string) error {
 	if t.CAFile != "" {
 		pem, err := os.ReadFile(t.CAFile)
 		if err != nil {
-			return fmt.Errorf("sip.tls.trust.ca_file: %w", err)
+			return fmt.Errorf("%s.ca_file: %w", key, err)
 		}
 		if c.RootCAs = x509.NewCertPool(); !c.RootCAs.AppendCertsFromPEM(pem) {
-			return fmt.Errorf("sip.tls.trust.ca_file: %s holds no certificate", t.CAFile)
+			return fmt.Errorf("%s.ca_file: %s holds no certificate", key, t.CAFile)
 		}
 	}
-	pins, err := pinned(t.PinSHA256)
+	pins, err := pinned(t.PinSHA256, key)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func trust(c *tls.Config, t config.TLSTrust) error {
 }
 
 // pinned reads digests in hex, with or without colons, or in base64.
-func pinned(list []string) ([][]byte, error) {
+func pinned(list []string, key string) ([][]byte, error) {
 	var pins [][]byte
 	for _, s := range list {
 		b, err := hex.DecodeString(strings.ReplaceAll(strings.TrimSpace(s), ":", ""))
@@ -56,7 +56,7 @@ func pinned(list []string) ([][]byte, error) {
 			b, err = base64.StdEncoding.DecodeString(strings.TrimSpace(s))
 		}
 		if err != nil || len(b) != sha256.Size {
-			return nil, fmt.Errorf("sip.tls.trust.pin_sha256: %q is no SHA-256 digest in hex or base64", s)
+			return nil, fmt.Errorf("%s.pin_sha256: %q is no SHA-256 digest in hex or base64", key, s)
 		}
 		pins = append(pins, b)
 	}

@@ -41,7 +41,7 @@ func (c *Conn) agentOptions() ([]ice.AgentOption, error) {
 		types = append(types, ice.CandidateTypeServerReflexive)
 	}
 	opts := []ice.AgentOption{
-		ice.WithNet(c.tap), ice.WithCandidateTypes(types), ice.WithUrls(urls),
+		ice.WithNet(c.tap), ice.WithCandidateTypes(types), ice.WithUrls(urls), ice.WithProxyDialer(newRelayDialer(o.RelayTLS, urls)),
 		ice.WithNetworkTypes([]ice.NetworkType{ice.NetworkTypeUDP4, ice.NetworkTypeUDP6}),
 		ice.WithMulticastDNSMode(ice.MulticastDNSModeDisabled), ice.WithRelayAcceptanceMinWait(500 * time.Millisecond),
 		ice.WithDisconnectedTimeout(o.disconnected()), ice.WithFailedTimeout(max(o.CheckLimit, o.ConsentLimit) - o.disconnected()),

@@ -46,9 +46,10 @@ type Options struct {
 	PortMin, PortMax uint16     // of our UDP ports; 0 means any
 	PublicIP         netip.Addr // offered beside the local addresses; invalid means none
 	Relays           []Relay
-	Loopback         bool       // offer loopback addresses too, for a bridge on this host
-	DSCP             int        // of what is sent
-	Loop             *twin.Loop // reads media once it flows; nil: as it comes
+	RelayTLS         *tls.Config // which certificates of TURN servers are accepted; nil means by the system's authorities
+	Loopback         bool        // offer loopback addresses too, for a bridge on this host
+	DSCP             int         // of what is sent
+	Loop             *twin.Loop  // reads media once it flows; nil: as it comes
 
 	CheckLimit   time.Duration // until ICE has found a way; 0 means 15 s
 	ConsentLimit time.Duration // how long the bridge may leave our checks unanswered (RFC 7675); 0 means 7 s

@@ -227,6 +227,7 @@ func (l *loader) checkMedia(m *Media) {
 			l.at(Error, "media.stun", "is host or host:port, not %.60q", s)
 		}
 	}
+	l.checkTrust("media.turn_tls", m.TURNTLS)
 	for i, t := range m.TURN {
 		key := fmt.Sprintf("media.turn[%d]", i)
 		if !validHostPort(t.Server) {

@@ -164,7 +164,8 @@ type Media struct {
 	HangSilent bool     `yaml:"hangup_silent" doc:"Hang such a phone up."`
 	Forward    bool     `yaml:"forward" doc:"Forward single streams to the phone instead of a mix; for mixing IVRs only."`
 	STUN       []string `yaml:"stun" doc:"host[:port] of STUN servers, for bridges that are not in our network."`
-	TURN       []TURN   `yaml:"turn" doc:"TURN servers."`
+	TURN       []TURN   `yaml:"turn" doc:"TURN servers; without any those that the XMPP server announces (XEP-0215)."`
+	TURNTLS    TLSTrust `yaml:"turn_tls" doc:"Which certificate of a TURN server over TLS is accepted."`
 }
 
 // Sounds are what a phone is told by a voice.

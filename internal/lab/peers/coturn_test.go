@@ -3,6 +3,7 @@
 package peers
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/netip"
@@ -17,8 +18,8 @@ func coturn(t *testing.T, args ...string) int {
 	t.Helper()
 	dir, port := t.TempDir(), freeTCP(t)
 	child(t, "turnserver", append([]string{
-		"-n", "--realm=meet.test", "-L", "127.0.0.1", "-E", "127.0.0.1", "-p", fmt.Sprint(port), "--min-port=57000", "--max-port=57999",
-		"--allow-loopback-peers", "--no-tls", "--no-dtls", "--no-cli", "--log-file=stdout", "--simple-log",
+		"-n", "--realm=meet.test", "-L", "127.0.0.1", "-E", "127.0.0.1", "-p", fmt.Sprint(port), "--tls-listening-port", fmt.Sprint(port),
+		"--min-port=57000", "--max-port=57999", "--allow-loopback-peers", "--no-dtls", "--no-cli", "--log-file=stdout", "--simple-log",
 		"--pidfile=" + dir + "/pid", "--userdb=" + dir + "/turndb",
 	}, args...)...)
 	return port
@@ -28,27 +29,36 @@ func coturn(t *testing.T, args ...string) int {
 // flows through the relay that the XMPP server announces (XEP-0215), or that is configured.
 func TestCoturnIsTheOnlyWay(t *testing.T) {
 	const secret, user = "turnsecret", "gw"
+	ca := newAuthority(t)
+	cert, key, _ := ca.issue(t, "127.0.0.1")
 	for name, tt := range map[string]struct {
 		coturn    []string
 		announced string // transport in the room's announcement
 		network   string // by which it can be reached
 		given     string // transport in the gateway's configuration
 	}{
-		"announced, udp":  {[]string{"--use-auth-secret", "--static-auth-secret=" + secret, "--no-tcp"}, "udp", "udp", ""},
-		"announced, tcp":  {[]string{"--use-auth-secret", "--static-auth-secret=" + secret, "--no-udp"}, "tcp", "tcp", ""},
-		"configured, tcp": {[]string{"--lt-cred-mech", "--user=" + user + ":" + secret, "--no-udp"}, "", "tcp", "tcp"},
+		"announced, udp":  {[]string{"--use-auth-secret", "--static-auth-secret=" + secret, "--no-tls", "--no-tcp"}, "udp", "udp", ""},
+		"announced, tcp":  {[]string{"--use-auth-secret", "--static-auth-secret=" + secret, "--no-tls", "--no-udp"}, "tcp", "tcp", ""},
+		"configured, tcp": {[]string{"--lt-cred-mech", "--user=" + user + ":" + secret, "--no-tls", "--no-udp"}, "", "tcp", "tcp"},
+		"announced, tls":  {[]string{"--use-auth-secret", "--static-auth-secret=" + secret, "--no-udp", "--no-tcp", "--cert=" + cert, "--pkey=" + key}, "tls", "tls", ""},
+		"configured, tls": {[]string{"--lt-cred-mech", "--user=" + user + ":" + secret, "--no-udp", "--no-tcp", "--cert=" + cert, "--pkey=" + key}, "", "tls", "tls"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			port := coturn(t, tt.coturn...)
 			services := ""
 			if tt.announced != "" {
-				services = fmt.Sprintf(`{ type = "turn", transport = "%s", host = "127.0.0.1", port = %d, secret = "%s", ttl = 600, algorithm = "turn" }`, tt.announced, port, secret)
+				kind, transport := "turn", tt.announced
+				if transport == "tls" {
+					kind, transport = "turns", "tcp"
+				}
+				services = fmt.Sprintf(`{ type = "%s", transport = "%s", host = "127.0.0.1", port = %d, secret = "%s", ttl = 600, algorithm = "turn" }`, kind, transport, port, secret)
 			}
 			m := meet(t, services)
 			var low, high uint16
 			g := gatewayAt(t, m, func(c *config.Config) {
 				low, high = uint16(c.Media.MinPort), uint16(c.Media.MaxPort)
+				c.Media.TURNTLS.CAFile = ca.file
 				if tt.given != "" {
 					c.Media.TURN = []config.TURN{{Server: addr(port), Transport: tt.given, User: user, Password: secret}}
 				}
@@ -69,7 +79,13 @@ func TestCoturnIsTheOnlyWay(t *testing.T) {
 
 // answersSTUN reports whether a binding request is answered (RFC 8489, 5).
 func answersSTUN(network, server string) bool {
-	c, err := net.Dial(network, server)
+	var c net.Conn
+	var err error
+	if network == "tls" {
+		c, err = tls.Dial("tcp", server, &tls.Config{InsecureSkipVerify: true}) // whether it is there
+	} else {
+		c, err = net.Dial(network, server)
+	}
 	if err != nil {
 		return false
 	}
