@@ -2,7 +2,6 @@ package scribeleg
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -381,20 +380,5 @@ func TestTooMany(t *testing.T) {
 	want(t, got, "a: t400", "a: t400", "b: t500", "c: t700")
 	if h.counts.Damaged.Load() != 0 {
 		t.Errorf("%d damaged", h.counts.Damaged.Load())
-	}
-}
-
-// TestPacketsCostNothing: the bridge's goroutine allocates nothing for a packet.
-func TestPacketsCostNothing(t *testing.T) {
-	e := &ears{counts: &Counts{}, streams: map[uint32]*stream{}, wake: make(chan struct{}, 1)}
-	h, payload, list := rtpx.Header{SSRC: 1, HasLevel: true}, make([]byte, 120), []packet(nil)
-	if n := testing.AllocsPerRun(1000, func() {
-		h.Seq, h.Timestamp = h.Seq+1, h.Timestamp+960
-		e.rtp(&h, payload)
-		o := &e.streams[1].order
-		list = o.take(list[:0], time.Now())
-		o.giveBack(list)
-	}); n > 0 {
-		t.Error(fmt.Sprint(n, " allocations for a packet"))
 	}
 }

@@ -100,3 +100,18 @@ func TestOrderIsBounded(t *testing.T) {
 		t.Errorf("%v allocations for a packet", n)
 	}
 }
+
+// TestPacketsCostNothing: the bridge's goroutine allocates nothing for a packet.
+func TestPacketsCostNothing(t *testing.T) {
+	e := &ears{counts: &Counts{}, streams: map[uint32]*stream{}, wake: make(chan struct{}, 1)}
+	h, payload, list := rtpx.Header{SSRC: 1, HasLevel: true}, make([]byte, 120), []packet(nil)
+	if n := testing.AllocsPerRun(1000, func() {
+		h.Seq, h.Timestamp = h.Seq+1, h.Timestamp+960
+		e.rtp(&h, payload)
+		o := &e.streams[1].order
+		list = o.take(list[:0], time.Now())
+		o.giveBack(list)
+	}); n > 0 {
+		t.Errorf("%v allocations for a packet", n)
+	}
+}
