@@ -241,6 +241,10 @@ func TestEnds(t *testing.T) {
 		{"a phone is not called into a meeting that everybody left", true, func(_ *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
 			s.Tell(leg.Event{Phase: leg.Waiting, Why: cause.Cause{Code: cause.NoInvite, Text: "alone"}})
 		}, cause.NoInvite, 2 * time.Minute},
+		{"a phone that was called waits for people as one that has called", true, func(p *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
+			p.Script(leg.Ringing, leg.Up)
+			s.Tell(leg.Event{Phase: leg.Waiting, Why: cause.Cause{Code: cause.LobbyWait, Text: "lobby"}})
+		}, cause.Timeout, time.Hour + testleg.FarewellLasts},
 		{"a phone is not called into a meeting without a bridge", true, func(_ *testleg.Phone, s *testleg.Seat, _ *call.Call, _ context.CancelFunc) {
 			s.Tell(leg.Event{Phase: leg.Waiting, Why: cause.Cause{Code: cause.NoBridge, Text: "no_bridge"}})
 		}, cause.NoBridge, 2 * time.Minute},

@@ -15,7 +15,7 @@ func (c *Call) limit(l *life) time.Duration {
 		return c.opt.JoinLimit
 	case Waiting:
 		switch {
-		case c.opt.Outgoing: // nobody is on the line, and who asked for the call may be gone
+		case c.opt.Outgoing && l.view.phone != leg.Up: // nobody is on the line, and who asked for the call may be gone
 			return min(c.opt.RingLimit, c.opt.WaitLimit)
 		case c.opt.AnswerAfter > 0:
 			return min(c.opt.AnswerAfter, c.opt.WaitLimit)
@@ -56,7 +56,7 @@ func (c *Call) inState() time.Duration {
 func (c *Call) deadline(l *life) {
 	switch l.state {
 	case Waiting:
-		if c.opt.Outgoing {
+		if c.opt.Outgoing && l.view.phone != leg.Up {
 			c.settle(undialled(l.held, c.opt.RingLimit))
 			break
 		}

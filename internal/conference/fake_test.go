@@ -35,6 +35,8 @@ type fakeLink struct {
 	jid    stanza.JID
 	answer func(ctx context.Context, iq *stanza.Elem) (*stanza.Elem, error)
 
+	scripted bool // what the room answers about itself is part of the script
+
 	mu  sync.Mutex
 	err error
 }
@@ -57,7 +59,11 @@ func (l *fakeLink) Request(ctx context.Context, iq *stanza.Elem) (*stanza.Elem, 
 		switch iq.Get("to") {
 		case "meet.localhost":
 			return parts(), nil
-		case "v1.meet.jitsi": // a visitor node has none
+		case room:
+			if !l.scripted {
+				return stanza.New("jabber:client", "iq", "type", "result", "from", room), nil
+			}
+		case "v1.meet.jitsi", nodeRoom, breakoutRoom: // a visitor node has none
 			return stanza.New("jabber:client", "iq", "type", "result", "from", iq.Get("to")), nil
 		}
 	}
@@ -129,6 +135,7 @@ type stage struct {
 	down   error // what connecting gives
 	answer func(ctx context.Context, iq *stanza.Elem) (*stanza.Elem, error)
 	ended  bool
+	asked  bool // what the room answers about itself is part of the script
 }
 
 // play runs a test in virtual time on a session that connects.
@@ -145,6 +152,7 @@ func play(t *testing.T, set func(*Options), f func(s *stage)) {
 		if set != nil {
 			set(&o)
 		}
+		s.asked = o.Transcriber
 		s.s = Join(o)
 		defer func() { // also after a Fatal
 			s.s.Leave(cause.Cause{Code: cause.Normal, Text: "the test ends"})
@@ -169,7 +177,7 @@ func (s *stage) dial(_ context.Context, x xmpp.Options) (Link, error) {
 		return nil, s.down
 	}
 	l := &fakeLink{
-		opt: x, sent: make(chan *stanza.Elem, 10000), done: make(chan struct{}), jid: stanza.ParseJID(us),
+		scripted: s.asked, opt: x, sent: make(chan *stanza.Elem, 10000), done: make(chan struct{}), jid: stanza.ParseJID(us),
 		answer: func(ctx context.Context, iq *stanza.Elem) (*stanza.Elem, error) {
 			s.mu.Lock()
 			f := s.answer

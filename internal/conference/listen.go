@@ -135,11 +135,8 @@ func (s *Session) noteData(text string) {
 	}
 }
 
-// askRoom asks the room for its metadata, which it tells by itself only when they change.
+// askRoom asks the room for its configuration and metadata, which it tells by itself only when they change.
 func (s *Session) askRoom() {
-	if s.watch == nil {
-		return
-	}
 	link, epoch, room := s.link, s.epoch, s.room
 	s.beside(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, askLimit)
@@ -151,9 +148,21 @@ func (s *Session) askRoom() {
 		s.post(func() {
 			if epoch == s.epoch && room.Equal(s.room) {
 				s.noteData(meetxml.RoomMetadata(res))
+				s.configured(res)
 			}
 		})
 	})
+}
+
+// configured is what the room says of its configuration (gateway spec 4.7).
+func (s *Session) configured(res *stanza.Elem) {
+	if s.watch != nil {
+		return
+	}
+	s.lobbyOn = meetxml.RoomLobby(res)
+	if meetxml.RoomStartsMuted(res) && s.opt.Mute && s.offers == 0 {
+		s.startMuted()
+	}
 }
 
 // roomChanged reports whether a message of the room says that its configuration has changed (XEP-0045, status 104).

@@ -219,7 +219,9 @@ func (s *Session) metadata(m meetxml.Message) {
 	if m.StartMuted && s.opt.Mute && s.offers == 0 {
 		s.startMuted()
 	}
-	s.lobbyOn = m.Lobby
+	if m.Lobby != nil {
+		s.lobbyOn = *m.Lobby
+	}
 	if m.Transcribing != s.transcribing {
 		s.transcribing = m.Transcribing
 		s.tell(Event{Kind: Told, Item: either(m.Transcribing, news.TranscriptionOn, news.TranscriptionOff)})

@@ -1,10 +1,12 @@
 package conference
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
 
+	"jigasi/internal/cause"
 	"jigasi/internal/meetxml"
 	"jigasi/internal/news"
 	"jigasi/internal/stanza"
@@ -82,6 +84,41 @@ func TestMuteSwitchedOff(t *testing.T) {
 		if s.say(muteIQ(room+"/focus", "true")) {
 			t.Error("takes a mute request although it announces no such feature")
 		}
+	})
+}
+
+// TestRoomConfiguration: the room is asked when we have come and when it says that it has changed; what a lobby means for who is left
+// alone, and starting muted.
+func TestRoomConfiguration(t *testing.T) {
+	play(t, withMute, func(s *stage) {
+		lobby := "<field var='muc#roominfo_lobbyroom'><value>alpha@lobby.meet.localhost</value></field>"
+		info := "<field var='muc#roominfo_jitsimetadata'><value>{\"type\":\"room_metadata\",\"metadata\":{\"startMuted\":{\"audio\":true}}}</value></field>"
+		s.mu.Lock()
+		s.asked = true
+		s.mu.Unlock()
+		s.answers(func(ctx context.Context, iq *stanza.Elem) (*stanza.Elem, error) {
+			if iq.Get("to") != room {
+				return ready(ctx, iq)
+			}
+			return stanza.Parse([]byte("<iq type='result'><query xmlns='http://jabber.org/protocol/disco#info'><x xmlns='jabber:x:data'>"+lobby+info+"</x></query></iq>"), stanza.Limits{})
+		})
+		s.joins(anna)
+		s.hears("get")
+		s.shows("true", false)
+		s.muted(Event{On: true, OK: true, ByRoom: true})
+		lobby = ""
+		s.say("<message xmlns='jabber:client' type='groupchat' from='" + room + "'><x xmlns='http://jabber.org/protocol/muc#user'><status code='104'/></x></message>")
+		s.hears("get")
+		s.talk("1", annas)
+		s.gone(anna) // without a lobby somebody may come
+		s.event(SourcesChanged)
+		s.here(anna)
+		lobby = "<field var='muc#roominfo_lobbyroom'><value>alpha@lobby.meet.localhost</value></field>"
+		s.say("<message xmlns='jabber:client' type='groupchat' from='" + room + "'><x xmlns='http://jabber.org/protocol/muc#user'><status code='104'/></x></message>")
+		s.hears("get")
+		s.component(metadata, `{"type":"room_metadata","metadata":{}}`) // says nothing of a lobby
+		s.gone(anna)
+		s.over(cause.Deserted)
 	})
 }
 

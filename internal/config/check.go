@@ -45,7 +45,6 @@ func (l *loader) check() {
 		l.at(Error, "public_ip", "is auto, an IP address or stun:host[:port], not %.60q", c.PublicIP)
 	}
 	l.checkFileMode()
-	l.notYet()
 }
 
 // complete fills in what follows from other keys.

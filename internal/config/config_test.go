@@ -346,23 +346,6 @@ func TestAliasBomb(t *testing.T) {
 	}
 }
 
-// TestNotYet: a key that has no effect in this version says so, where it stands; one at its default does not.
-func TestNotYet(t *testing.T) {
-	_, found, err := loadYAML(t, small+"media:\n  forward: true\n  digit_ms: 100\nmeeting2: {}\n")
-	if err == nil || !strings.Contains(found, "jigasi.yaml:13: warning: media.forward: is known, and has no effect") || strings.Contains(found, "digit_ms") {
-		t.Error(err, found)
-	}
-	for _, key := range later {
-		v := reflect.ValueOf(*Default())
-		for part := range strings.SplitSeq(key, ".") {
-			var ok bool
-			if v, ok = fieldByKey(v, part); !ok {
-				t.Fatalf("%s is no key", key)
-			}
-		}
-	}
-}
-
 // TestDialRules: what is wrong in a rule is said with the rule.
 func TestDialRules(t *testing.T) {
 	for rule, want := range map[string]string{

@@ -7,7 +7,6 @@ func Convert(args []string, env func(string) string, cwd string) (yaml []byte, f
 	l := &loader{env: env, cwd: cwd, cfg: Default()}
 	l.readArgs(args)
 	l.readFile()
-	l.notYet()
 	err = l.result()
 	return l.cfg.YAML(), l.found, err
 }

@@ -235,9 +235,6 @@ func (d *docker) sip() {
 	for name, priority := range map[string]string{"opus/48000": "1000", "PCMU/8000": "650", "PCMA/8000": "600"} {
 		d.set(at+"Encodings."+name, priority)
 	}
-	if d.from = "USE_TRANSLATOR_IN_CONFERENCE"; d.on(d.from) {
-		d.set(at+d.from, "true")
-	}
 }
 
 // extra writes switches, and the properties that users list.

@@ -178,10 +178,6 @@ func (old *legacy) sipAccount(b block) {
 	if n, err := strconv.Atoi(old.get(prefixSIP + "REGISTRATION_EXPIRATION")); err == nil && n > 0 {
 		a.Expires = secs(n)
 	}
-	if b.is("USE_TRANSLATOR_IN_CONFERENCE") {
-		old.cfg.Media.Forward = true
-		old.mark("media.forward", b.prop("USE_TRANSLATOR_IN_CONFERENCE").place)
-	}
 	old.cfg.SIP.Accounts = append(old.cfg.SIP.Accounts, a)
 }
 

@@ -44,6 +44,7 @@ const (
 	nobody  = "nothing has ever read it"
 	medial  = "the bridge says what is used"
 	noVideo = "there is no video"
+	oneMode = "sound is mixed in every mode, and Opus of a single speaker passes as it is; mute, sounds and keys need no such mode"
 )
 
 // globals are the properties with full names.
@@ -217,7 +218,7 @@ var sipRows = []row{
 	{"DOMAIN_BASE", "meeting.domain", composed, ""},
 	{"MUC_DOMAIN_PREFIX", "muc_prefixes", list, ""},
 	{"PREVENT_AUTH_LOGIN", "anonymous_only", asIs, ""},
-	{"USE_TRANSLATOR_IN_CONFERENCE", "media.forward", composed, "later: forwarding to a mixing IVR"},
+	{"USE_TRANSLATOR_IN_CONFERENCE", "", asIs, oneMode},
 	{"JITSI_MEET_ANSWER_EMPTY_INFO", "", asIs, "is always so"},
 	{"JITSI_MEET_ROOM_HEADER_NAME", "headers.room", asIs, ""},
 	{"JITSI_MEET_ROOM_PASS_HEADER_NAME", "headers.password", asIs, ""},
@@ -301,7 +302,7 @@ var jabberRows = []row{
 	{"UPNP_ENABLED", "", asIs, "there is no UPnP"},
 	{"JINGLE_NODES_ENABLED", "", asIs, "nobody has them"},
 	{"AUTO_DISCOVER_JINGLE_NODES", "", asIs, "nobody has them"},
-	{"USE_TRANSLATOR_IN_CONFERENCE", "media.forward", composed, "later: forwarding to a mixing IVR"},
+	{"USE_TRANSLATOR_IN_CONFERENCE", "", asIs, oneMode},
 	{"IM_DISABLED", "", asIs, "is always so"},
 	{"SERVER_STORED_INFO_DISABLED", "", asIs, "is always so"},
 	{"CARBON_DISABLED", "", asIs, "is always so"},
@@ -357,17 +358,8 @@ They are read when JIGASI_SIP_URI, JIGASI_XMPP_PASSWORD or JIGASI_BREWERY_MUC is
 	return []byte(b.String())
 }
 
-// remark is what is to say of a row: its note, its unit, and whether its key has an effect yet.
-func remark(r row) string {
-	text := cmp.Or(r.note, unit(r.how))
-	if r.to == "" || !slices.Contains(later, r.to) {
-		return text
-	}
-	if text != "" && !strings.HasPrefix(text, "later: ") {
-		return "later, " + text
-	}
-	return cmp.Or(text, "later: no effect yet")
-}
+// remark is what is to say of a row: its note, or its unit.
+func remark(r row) string { return cmp.Or(r.note, unit(r.how)) }
 
 func keyOrDash(to string) string {
 	if to == "" {

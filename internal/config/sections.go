@@ -162,7 +162,6 @@ type Media struct {
 	DigitMS    int      `yaml:"digit_ms" doc:"Shortest key sent to a phone, in ms."`
 	Silence    Duration `yaml:"silence_timeout" doc:"A phone that sends no RTP for so long counts as silent; 0 is never."`
 	HangSilent bool     `yaml:"hangup_silent" doc:"Hang such a phone up."`
-	Forward    bool     `yaml:"forward" doc:"Forward single streams to the phone instead of a mix; for mixing IVRs only."`
 	STUN       []string `yaml:"stun" doc:"host[:port] of STUN servers, for bridges that are not in our network."`
 	TURN       []TURN   `yaml:"turn" doc:"TURN servers; without any those that the XMPP server announces (XEP-0215)."`
 	TURNTLS    TLSTrust `yaml:"turn_tls" doc:"Which certificate of a TURN server over TLS is accepted."`

@@ -119,6 +119,7 @@ type entry struct {
 	place    Place
 	peer     string
 	sipID    string
+	ref      stanza.JID // what a dial was answered with: the seat may have moved since
 	outgoing bool
 }
 
@@ -261,7 +262,11 @@ func (x *Exchange) awaitRoom(ctx context.Context, e *entry) (Dialled, error) {
 	why := cause.Cause{Code: cause.Timeout, Text: fmt.Sprintf("the room was not entered in %v", x.opt.JoinLimit)}
 	select {
 	case <-e.seat.Joined():
-		return Dialled{ID: e.ID(), Occupant: e.seat.Occupant(), Done: e.Done()}, nil
+		at := e.seat.Occupant()
+		x.mu.Lock()
+		e.ref = at
+		x.mu.Unlock()
+		return Dialled{ID: e.ID(), Occupant: at, Done: e.Done()}, nil
 	case <-e.Done():
 		return Dialled{}, e.Cause()
 	case <-limit.C:

@@ -60,7 +60,7 @@ func (x *Exchange) HangupOccupant(at stanza.JID, why cause.Cause) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, e := range x.calls {
-		if e != nil && e.seat.Occupant().Equal(at) {
+		if e != nil && (e.seat.Occupant().Equal(at) || !e.ref.IsZero() && e.ref.Equal(at)) {
 			e.Hangup(why)
 			return true
 		}

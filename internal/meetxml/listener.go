@@ -154,10 +154,28 @@ func ParseMetadata(text string) (m Metadata, ok bool) {
 func MetadataRequest() *stanza.Elem { return stanza.New(nsDisco, "query") }
 
 // RoomMetadata is the JSON of the metadata in the room's disco#info; "" is none.
-func RoomMetadata(iq *stanza.Elem) string {
+func RoomMetadata(iq *stanza.Elem) string { return roomField(iq, "muc#roominfo_jitsimetadata") }
+
+// RoomStartsMuted reports whether the metadata in the room's disco#info have people start muted.
+func RoomStartsMuted(iq *stanza.Elem) bool {
+	var m struct {
+		Metadata struct {
+			StartMuted struct {
+				Audio bool `json:"audio"`
+			} `json:"startMuted"`
+		} `json:"metadata"`
+	}
+	text := RoomMetadata(iq)
+	return len(text) <= maxJSON && json.Unmarshal([]byte(text), &m) == nil && m.Metadata.StartMuted.Audio
+}
+
+// RoomLobby reports whether the room's disco#info names a lobby.
+func RoomLobby(iq *stanza.Elem) bool { return roomField(iq, "muc#roominfo_lobbyroom") != "" }
+
+func roomField(iq *stanza.Elem, name string) string {
 	for _, x := range iq.Kid(nsDisco, "query").All("jabber:x:data", "x") {
 		for _, f := range x.All("", "field") {
-			if f.Get("var") == "muc#roominfo_jitsimetadata" {
+			if f.Get("var") == name {
 				if v := f.Kid("", "value"); v != nil {
 					return v.Text
 				}

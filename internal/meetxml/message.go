@@ -60,9 +60,9 @@ type Message struct {
 	Enabled           *bool // av_moderation of audio: on or off
 	Approved, Removed bool  // the same, of ourselves
 
-	StartMuted   bool // room_metadata
-	Transcribing bool // room_metadata: speech is written down
-	Lobby        bool // room_metadata: the room has a lobby
+	StartMuted   bool  // room_metadata
+	Transcribing bool  // room_metadata: speech is written down
+	Lobby        *bool // room_metadata: the room has a lobby; nil where it does not say
 
 	MoveTo stanza.JID // breakout_rooms: we are to go to that room; zero if not
 	Demote string     // visitors: who is to be a visitor from now on, by endpoint id
@@ -92,7 +92,7 @@ func ParseMessage(e *stanza.Elem) (m Message, ok bool) {
 			StartMuted struct {
 				Audio bool `json:"audio"`
 			} `json:"startMuted"`
-			Lobby     bool `json:"lobbyEnabled"`
+			Lobby     *bool `json:"lobbyEnabled"`
 			Recording struct {
 				Transcribing bool `json:"isTranscribingEnabled"`
 			} `json:"recording"`
