@@ -23,7 +23,7 @@ const usage = `usage: jigasi [command]
   convert-config   print an old configuration as jigasi.yaml
   healthcheck      ask the running gateway whether it is well
   transcribe       turn a WAV file into text, as a meeting would
-  transcript       print a transcript's journal, also of a meeting that was cut off
+  transcript       print a transcript's journal, also of a meeting that was cut off, or erase transcripts
   version          say which build this is
 
 Without a command, or with Jigasi's arguments (name=value, with or without dashes), it is the gateway:

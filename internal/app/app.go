@@ -283,7 +283,7 @@ func (a *App) Drain(ctx context.Context) error {
 	a.log.Info("draining: no new calls", "calls", a.exchange.Stats().Calls)
 	fed := make(chan error, 1)
 	go func() { fed <- a.feed.drain(ctx) }()
-	return errors.Join(a.exchange.Drain(ctx), <-fed)
+	return errors.Join(a.exchange.Drain(ctx), <-fed, a.archive.Drain(ctx)) // the transcripts of what has ended
 }
 
 // Close hangs up what runs and closes all, within ctx.

@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"jigasi/internal/cause"
 	"jigasi/internal/egress"
 	"jigasi/internal/recording"
 	"jigasi/internal/xlog"
@@ -96,6 +97,7 @@ const (
 	lastWait  = time.Hour
 	giveUp    = 30 * 24 * time.Hour // since the session began
 	rescan    = time.Hour           // looking for what others left, and for what is too old
+	drainLook = 100 * time.Millisecond
 )
 
 // New makes an archive. Nothing is done before Start, and the disk is not touched.
@@ -125,14 +127,44 @@ func (a *Archive) Start() {
 	go a.run()
 }
 
-// Close lets what runs end until ctx is done, then cuts it off. What is left is done after the next Start.
+// Drain waits until what has not been tried yet is done, or ctx is.
+func (a *Archive) Drain(ctx context.Context) error {
+	tick := time.NewTicker(drainLook)
+	defer tick.Stop()
+	for {
+		a.mu.Lock()
+		busy := a.started && a.fresh()
+		a.mu.Unlock()
+		if !busy {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// fresh reports whether there is something that has not failed yet. The lock is held.
+func (a *Archive) fresh() bool {
+	for _, j := range a.jobs {
+		if j.tries == 0 || j.again {
+			return true
+		}
+	}
+	return false
+}
+
+// Close does what has not been tried yet, until ctx is done, and then cuts it off. What is left is done after the next
+// Start.
 func (a *Archive) Close(ctx context.Context) error {
 	a.mu.Lock()
 	a.closing = true
 	started := a.started
 	a.mu.Unlock()
 	a.nudge()
-	stop := context.AfterFunc(ctx, a.cancel)
+	stop := context.AfterFunc(ctx, func() { a.cancel(); a.nudge() })
 	defer stop()
 	if started {
 		<-a.done
@@ -191,7 +223,7 @@ func (a *Archive) run() {
 func (a *Archive) dispatch() (wait time.Duration, end bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.closing {
+	if a.closing && (!a.fresh() || a.ctx.Err() != nil) {
 		return 0, true
 	}
 	wait = rescan
@@ -212,7 +244,7 @@ func (a *Archive) dispatch() (wait time.Duration, end bool) {
 
 // work does what is left to do with a session, or puts it off.
 func (a *Archive) work(name string) {
-	err := a.finish(a.ctx, name)
+	err := a.try(name)
 	a.mu.Lock()
 	a.running--
 	j := a.jobs[name]
@@ -233,6 +265,17 @@ func (a *Archive) work(name string) {
 		a.log.Warn("a transcript is not where it should be: it is tried again", "session", name, "again", again, xlog.Err, err)
 	}
 	a.nudge()
+}
+
+var errDefect = errors.New("a defect of ours")
+
+// try is finish; a defect of it costs that session a try and nothing else.
+func (a *Archive) try(name string) (err error) {
+	defer cause.Recover(func(why cause.Cause, stack []byte) {
+		a.log.Error("a transcript met a defect of ours", "session", name, xlog.Err, why.Err, "stack", string(stack))
+		err = errDefect
+	})
+	return a.finish(a.ctx, name)
 }
 
 // look finds sessions with something left to do, and erases those that are too old.

@@ -35,6 +35,12 @@ func open(t *testing.T, o Options) *Archive {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
+		a.mu.Lock()
+		closed := a.closing
+		a.mu.Unlock()
+		if closed {
+			return
+		}
 		if err := a.Close(ctx); err != nil {
 			t.Error(err)
 		}

@@ -17,7 +17,7 @@ import (
 const (
 	scriptOutput = "scripts.log"
 	maxOutput    = 64 << 10 // of all scripts of a session, that are kept
-	afterKill    = 2 * time.Second
+	afterKill    = time.Second / 2
 )
 
 // runScripts runs those that have not run, one after the other, and notes that they did, whatever became of them.

@@ -279,3 +279,43 @@ func TestT35_FormsWait(t *testing.T) {
 		}
 	})
 }
+
+// TestDrain: the end of a process waits for what a session has left, and not for what has failed.
+func TestDrain(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "out")
+	p := &place{files: map[string]string{}}
+	a := open(t, Options{Dir: t.TempDir(), Forms: []string{"txt"}, Scripts: []string{program(t, "sleep 0.1; echo x >>"+out+"\n")}, Places: []Place{p}})
+	for range 3 {
+		end(t, meet(t, a, "r", time.Now(), "hello"))
+	}
+	if err := a.Drain(t.Context()); err != nil || string(read(t, out)) != "x\nx\nx\n" || p.count() != 6 {
+		t.Errorf("%v, %d copies", err, p.count())
+	}
+	p.fail(errors.New("away"))
+	end(t, meet(t, a, "r", time.Now(), "hello"))
+	if err := a.Drain(t.Context()); err != nil || string(read(t, out)) != "x\nx\nx\nx\n" {
+		t.Error(err)
+	}
+	short, cancel := context.WithCancel(t.Context())
+	cancel()
+	end(t, meet(t, a, "r", time.Now(), "hello"))
+	if err := a.Drain(short); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if err := a.Close(t.Context()); err != nil || string(read(t, out)) != "x\nx\nx\nx\nx\n" {
+		t.Error(err)
+	}
+}
+
+// TestT33_DefectCostsOneSession: a place that panics is one that fails.
+func TestT33_DefectCostsOneSession(t *testing.T) {
+	a := open(t, Options{Dir: t.TempDir(), Places: []Place{broken{}}})
+	end(t, meet(t, a, "r", time.Now(), "hello"))
+	if err := a.Drain(t.Context()); err != nil || a.counts.Waiting.Load() != 1 {
+		t.Error(err, a.counts.Waiting.Load())
+	}
+}
+
+type broken struct{ Place }
+
+func (broken) Name() string { return "broken" }

@@ -250,3 +250,27 @@ func TestGate(t *testing.T) {
 	defer dial().Close()
 	(<-in).Close()
 }
+
+// FuzzPath: no path gives anything but the files of a session.
+func FuzzPath(f *testing.F) {
+	top := f.TempDir()
+	dir := filepath.Join(top, "transcripts")
+	name, stem := "2024-11-22T15:04:05.123456Z_0a1b2c3d-0000-4000-8000-000000000000", "2024-11-22T15:04:05.123456Z_1a1b2c3d-0000-4000-8000-000000000000"
+	for path, text := range map[string]string{filepath.Join(dir, name, stem+".wav"): "inside", filepath.Join(dir, name, "unfinished.jsonl"): "secret", filepath.Join(top, stem+".wav"): "secret"} {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			f.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			f.Fatal(err)
+		}
+	}
+	s := New(Options{Dir: dir})
+	for _, p := range []string{"/" + name + "/" + stem + ".wav", "/../" + stem + ".wav", "/" + name + "/unfinished.jsonl", "/" + name + "/../../" + stem + ".wav"} {
+		f.Add(p)
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		if w := get(s, "GET", path); w.Code != 404 && (w.Code != 200 || w.Body.String() != "inside") {
+			t.Errorf("%q: %d %s", path, w.Code, w.Body)
+		}
+	})
+}
