@@ -15,6 +15,7 @@ want sox sox
 want flite flite
 want pocketsphinx_continuous "pocketsphinx pocketsphinx-en-us"
 want linphonec linphone-cli
+want janus janus
 want turnserver coturn
 want chromium chromium
 want node nodejs
