@@ -21,7 +21,6 @@ type meeting struct {
 
 	turning sync.Mutex // guards the decoders of all streams, and what follows
 	count   int64      // turns so far
-	turned  time.Time  // when the last one began
 	ring    []turn
 	acc     []int32
 	coders  []coder

@@ -39,9 +39,11 @@ func (e *Ear) Pull(c *media.Chunk) {
 	e.mu.Unlock()
 	m.turning.Lock()
 	defer m.turning.Unlock()
-	now := time.Now()
-	t := m.turn(&e.pull, now)
-	of := e.hears(t, now)
+	t := m.turn(&e.pull)
+	of := t.common
+	if t.shared {
+		of = e.hears(t, time.Now())
+	}
 	if e.pull.same++; of != t.common || c.Coder == nil {
 		e.pull.same = 0
 	}
@@ -111,6 +113,9 @@ func (m *meeting) encode(c *media.Chunk, t *turn, buf []byte) {
 			return
 		}
 		m.coders = append(m.coders, coder{Coder: another})
+	}
+	for len(t.coded) <= k {
+		t.coded = append(t.coded, coded{})
 	}
 	g, x := &m.coders[k], &t.coded[k]
 	if !x.made {

@@ -105,6 +105,15 @@ func TestTheLoudestThreeOfFive(t *testing.T) {
 func TestUnknownOwnerIsHeldThenHeard(t *testing.T) {
 	e := newEar(t)
 	s := newSpeaker(t, 9, 500, -20)
+	var c media.Chunk
+	c.Reset(media.Wide, make([]int16, 320), false)
+	one := newSpeaker(t, 8, 500, -20)
+	e.SetOwner(8, "one")
+	one.say(e)
+	if e.Pull(&c); c.Voice {
+		t.Error("a voice is said to be heard before it is")
+	}
+	e.Remove(8)
 	if out := listen(e, media.Wide, 10, s); audio.Level(out) != audio.Silent {
 		t.Error("a stream without owner is heard")
 	}

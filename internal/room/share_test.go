@@ -1,177 +1,14 @@
 package room_test
 
 import (
-	"fmt"
 	"slices"
-	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
-	"jigasi/internal/audio"
 	"jigasi/internal/media"
 	"jigasi/internal/room"
 	"jigasi/internal/rtpx"
 )
-
-var (
-	loopsMu sync.Mutex
-	loops   = map[[2]float64][][]byte{}
-)
-
-// loop is a second of a tone that is a multiple of 50 Hz, encoded once.
-func loop(t testing.TB, hz, dbov float64) [][]byte {
-	t.Helper()
-	loopsMu.Lock()
-	defer loopsMu.Unlock()
-	key := [2]float64{hz, dbov}
-	if loops[key] == nil {
-		s := newSpeaker(t, 1, hz, dbov)
-		var out [][]byte
-		for range 50 {
-			s.tone.Fill(s.pcm[:])
-			n, err := s.enc.Encode(s.buf[:], s.pcm[:])
-			if err != nil {
-				t.Fatal(err)
-			}
-			out = append(out, slices.Clone(s.buf[:n]))
-		}
-		loops[key] = out
-	}
-	return loops[key]
-}
-
-// A person says a tone to a meeting: someone far away, or one of its phones.
-type person struct {
-	h     rtpx.Header
-	hz    float64
-	voice [][]byte
-	mute  bool
-}
-
-// A phone has an ear, and may be a person too.
-type phone struct {
-	*person
-	ear    *room.Ear
-	rate   int
-	hold   bool // it does not pull
-	stall  bool // its connection brings nothing
-	coder  media.Coder
-	buf    []int16
-	heard  []int16
-	coded  []string
-	ticks  int // pulled so far
-	opus   bool
-	passed int
-}
-
-// A table is a meeting: what each of the people says is brought to each phone but the own one.
-type table struct {
-	t      testing.TB
-	hub    *room.Hub
-	people []*person
-	phones []*phone
-}
-
-func newTable(t testing.TB) *table { return &table{t: t, hub: room.NewHub()} }
-
-func (tb *table) person(hz, dbov float64) *person {
-	p := &person{hz: hz, voice: loop(tb.t, hz, dbov)}
-	p.h = rtpx.Header{SSRC: uint32(1000 + len(tb.people)), PT: 111, Seq: uint16(65500 + 77*len(tb.people)), HasLevel: true, Level: uint8(-dbov), Voice: true}
-	tb.people = append(tb.people, p)
-	for _, ph := range tb.phones {
-		if ph.person != p {
-			ph.ear.SetOwner(p.h.SSRC, "x")
-		}
-	}
-	return p
-}
-
-func (tb *table) phone(rate int, hz, dbov float64) *phone {
-	ph := &phone{ear: tb.hub.Join("alpha", nil), rate: rate, buf: make([]int16, rate/50)}
-	ph.ear.SetTypes(room.PayloadTypes{Opus: 111, Event: 126})
-	tb.t.Cleanup(ph.ear.Close)
-	for _, p := range tb.people {
-		ph.ear.SetOwner(p.h.SSRC, "x")
-	}
-	ph.person = tb.person(hz, dbov)
-	ph.ear.Remove(ph.h.SSRC)
-	tb.phones = append(tb.phones, ph)
-	ph.mute = true
-	return ph
-}
-
-// say has everybody say a packet.
-func (tb *table) say() {
-	for _, p := range tb.people {
-		p.h.Seq++
-		p.h.Timestamp += 960
-		if p.mute {
-			continue
-		}
-		payload := p.voice[p.h.Seq%50]
-		for _, ph := range tb.phones {
-			if ph.person != p && !ph.stall {
-				bring(ph.ear, p.h, payload)
-			}
-		}
-	}
-}
-
-func bring(e *room.Ear, h rtpx.Header, payload []byte) {
-	if e.Want(&h) {
-		e.RTP(&h, payload)
-	}
-}
-
-func (ph *phone) pull() {
-	var c media.Chunk
-	c.Reset(ph.rate, ph.buf, ph.opus)
-	c.Coder = ph.coder
-	ph.ear.Pull(&c)
-	ph.ticks++
-	ph.coded = append(ph.coded, string(c.Coded))
-	if c.Opus != nil {
-		ph.passed++
-		return
-	}
-	ph.heard = append(ph.heard, c.PCM...)
-}
-
-// run is so many ticks of the meeting, in virtual time.
-func (tb *table) run(ticks int) {
-	for range ticks {
-		tb.say()
-		for _, ph := range tb.phones {
-			if !ph.hold {
-				ph.pull()
-			}
-		}
-		time.Sleep(media.Tick)
-	}
-}
-
-// listens gives whom a phone hears in its latest ticks, by their tones.
-func (tb *table) listens(ph *phone, ticks int) (names string) {
-	last := ph.heard[max(0, len(ph.heard)-ticks*ph.rate/50):]
-	for _, p := range tb.people {
-		if audio.Goertzel(last, p.hz, ph.rate) > -40 {
-			names += fmt.Sprintf(" %v", p.hz)
-		}
-	}
-	return names
-}
-
-// steady reports how many of the latest ticks lack a tone or have it much louder than it is.
-func (ph *phone) unsteady(hz float64, ticks int) (wrong int) {
-	for i := range ticks {
-		from := len(ph.heard) - (i+1)*ph.rate/50
-		if l := audio.Goertzel(ph.heard[from:from+ph.rate/50], hz, ph.rate); l < -28 || l > -15 {
-			wrong++
-		}
-	}
-	return wrong
-}
 
 func TestEverybodyHearsTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -228,6 +65,16 @@ func TestWhoSpeaksHearsTheFourth(t *testing.T) {
 				t.Errorf("the phone that says %v hears%s, want%s", ph.hz, got, want)
 			}
 		}
+		tb.people[0].mute = true
+		tb.run(60)
+		tb.person(1150, -30) // comes when all places are taken
+		tb.run(60)
+		if got := tb.listens(p, 20); got != " 550 850 1150" {
+			t.Errorf("when another fourth has come, the phone that says 700 hears%s", got)
+		}
+		tb.people = tb.people[:5]
+		tb.people[0].mute = false
+		tb.run(60)
 		q.mute = true // the fourth is among the three now
 		tb.run(60)
 		for ph, want := range map[*phone]string{p: " 400 550", q: " 400 550 700", r: " 400 550 700"} {
@@ -254,6 +101,9 @@ func TestOneDecodeForAll(t *testing.T) {
 		}
 		if n := decoded(tb); n > 200 || n < 180 || packets != 200 {
 			t.Errorf("of 200 packets %d are decrypted and %d decoded", packets, n)
+		}
+		if n := room.Mixes(tb.phones[0].ear); n != 1 {
+			t.Errorf("%d mixes are made for who hears the same", n)
 		}
 		for _, ph := range tb.phones {
 			if n := len(ph.ear.Reports(nil)); n != 2 {
@@ -345,164 +195,4 @@ func TestABurstAfterAStallIsNotHeardTwice(t *testing.T) {
 			}
 		}
 	})
-}
-
-// TestOnlyWhomTheOwnConnectionBrings is heard, and only those of whom signaling has told: what others in a room of the
-// same name hear is theirs.
-func TestOnlyWhomTheOwnConnectionBrings(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		tb := newTable(t)
-		a := tb.person(400, -20)
-		p, q, r := tb.phone(media.Wide, 700, -20), tb.phone(media.Wide, 850, -20), tb.phone(media.Wide, 1000, -20)
-		q.stall = true
-		r.ear.Remove(a.h.SSRC)
-		tb.run(50)
-		if tb.listens(p, 20) != " 400" || tb.listens(q, 20) != "" || tb.listens(r, 20) != "" {
-			t.Errorf("they hear %s,%s and%s", tb.listens(p, 20), tb.listens(q, 20), tb.listens(r, 20))
-		}
-		q.stall = false
-		r.ear.SetOwner(a.h.SSRC, "a")
-		tb.run(30)
-		if tb.listens(q, 20) != " 400" || tb.listens(r, 20) != " 400" {
-			t.Errorf("then they hear%s and%s", tb.listens(q, 20), tb.listens(r, 20))
-		}
-		p.stall = true
-		tb.run(150)
-		if tb.listens(p, 20) != "" || tb.listens(q, 20) != " 400" {
-			t.Errorf("after three seconds without a packet it hears%s, the other%s", tb.listens(p, 20), tb.listens(q, 20))
-		}
-	})
-}
-
-// TestEarsThatAreAskedApart hear the same, each tick once: in different slots of the clock, or late and then in haste.
-func TestEarsThatAreAskedApart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		tb := newTable(t)
-		tb.person(400, -20)
-		p, q, r := tb.phone(media.Wide, 700, -20), tb.phone(media.Wide, 850, -20), tb.phone(media.Wide, 1000, -20)
-		owed := 0
-		for i := range 200 {
-			tb.say()
-			if p.pull(); i%50 >= 20 && i%50 < 24 {
-				owed++
-			} else {
-				for ; owed >= 0; owed-- {
-					q.pull()
-				}
-				owed = 0
-			}
-			time.Sleep(media.Tick / 2)
-			r.pull()
-			time.Sleep(media.Tick / 2)
-		}
-		for ph, n := range map[*phone]int{q: 150, r: 150} {
-			late := p.heard[len(p.heard)-n*320:]
-			if got := ph.heard[len(ph.heard)-n*320:]; !slices.Equal(got, late) {
-				t.Errorf("the phone that says %v does not hear the same", ph.hz)
-			}
-		}
-	})
-}
-
-// TestAnEarThatMissedTurnsIsBroughtUp: the clock gives up turns after a stall, and nobody stays behind for that.
-func TestAnEarThatMissedTurnsIsBroughtUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		tb := newTable(t)
-		tb.person(400, -20)
-		p, q := tb.phone(media.Wide, 700, -20), tb.phone(media.Wide, 850, -20)
-		tb.run(50)
-		q.hold = true
-		tb.run(3)
-		q.hold = false
-		tb.run(60)
-		if !slices.Equal(q.heard[len(q.heard)-320:], p.heard[len(p.heard)-320:]) {
-			t.Error("it is still behind")
-		}
-		q.hold = true // for long
-		tb.run(500)
-		q.hold = false
-		tb.run(1)
-		if !slices.Equal(q.heard[len(q.heard)-320:], p.heard[len(p.heard)-320:]) || q.unsteady(400, 1) != 0 {
-			t.Error("after a hold it does not hear what all hear")
-		}
-	})
-}
-
-// TestRoomsApart: who moves to a breakout room hears whom that has, and neither takes places from the other.
-func TestRoomsApart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		main, side := newTable(t), newTable(t)
-		for i := range 3 {
-			main.person(400+50*float64(i), -15)
-		}
-		side.person(700, -30)
-		p := main.phone(media.Wide, 1000, -20)
-		q := main.phone(media.Wide, 1150, -20)
-		main.run(30)
-		main.phones = main.phones[:1]
-		q.ear.Move("beta")
-		q.ear.SetOwner(side.people[0].h.SSRC, "x")
-		side.phones = append(side.phones, q)
-		for _, x := range side.people {
-			x.h.SSRC += 500
-			q.ear.SetOwner(x.h.SSRC, "x")
-		}
-		for range 50 {
-			main.say()
-			side.say()
-			p.pull()
-			q.pull()
-			time.Sleep(media.Tick)
-		}
-		if main.hub.Rooms() != 2 || main.listens(p, 20) != " 400 450 500" || side.listens(q, 20) != " 700" || main.listens(q, 20) != "" {
-			t.Errorf("%d rooms; they hear%s and%s", main.hub.Rooms(), main.listens(p, 20), side.listens(q, 20)+main.listens(q, 20))
-		}
-	})
-}
-
-// TestAHundredOwners: of a large meeting each one can be heard, though ears hear but so many at once.
-func TestAHundredOwners(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		tb := newTable(t)
-		p := tb.phone(media.Wide, 700, -20)
-		for ssrc := range uint32(100) {
-			p.ear.SetOwner(ssrc, "x")
-		}
-		a := tb.person(400, -20)
-		tb.run(40)
-		a.mute = true
-		tb.run(70 * 50)
-		a.mute = false
-		tb.run(40)
-		if got := tb.listens(p, 20); got != " 400" {
-			t.Errorf("hears%s", got)
-		}
-	})
-}
-
-// TestKeysReachEveryEar although one alone needs the sound.
-func TestKeysReachEveryEar(t *testing.T) {
-	hub := room.NewHub()
-	var keys [2]string
-	var ears []*room.Ear
-	for i := range keys {
-		e := hub.Join("alpha", func(k rune, _ int) { keys[i] += string(k) })
-		defer e.Close()
-		e.SetTypes(room.PayloadTypes{Opus: 111, Event: 126})
-		ears = append(ears, e)
-	}
-	var w rtpx.KeyWriter
-	w.Press('7', 100)
-	var buf [4]byte
-	for i := uint32(0); w.Busy(); i++ {
-		p, stamp, _, ok := w.Next(buf[:], i*160, 8000)
-		for _, e := range ears {
-			if ok {
-				bring(e, rtpx.Header{SSRC: 1, PT: 126, Timestamp: stamp, Seq: uint16(i), HasLevel: true, Level: 127}, p)
-			}
-		}
-	}
-	if keys != [2]string{"7", "7"} {
-		t.Errorf("keys %q", keys)
-	}
 }

@@ -1,7 +1,7 @@
 package room
 
 import (
-	"time"
+	"math/bits"
 
 	"jigasi/internal/audio"
 	"jigasi/internal/codec"
@@ -39,18 +39,18 @@ type turn struct {
 	common uint8 // places of those whom who hears all hears
 	parts  [loudest + 1]part
 	mixes  []mix
-	coded  [maxCoders]coded
+	coded  []coded // by coder
 }
 
 // A part is what one speaker says in a turn: packets, decoded when somebody wants them.
 type part struct {
 	s       *stream // nil: nothing
-	data    []byte
-	sizes   [maxParts]int
-	packets int
 	conceal bool
 	whole   bool // exactly one packet
 	made    uint8
+	packets uint8
+	sizes   [maxParts]uint16
+	data    []byte
 	pcm     [rates][]int16
 }
 
@@ -65,11 +65,11 @@ type pull struct {
 }
 
 // turn gives an ear its next turn. Called with turning held.
-func (m *meeting) turn(p *pull, now time.Time) *turn {
+func (m *meeting) turn(p *pull) *turn {
 	kept := int64(len(m.ring))
 	if p.m != m || m.count-p.next >= kept { // new, or it has not asked for long
 		p.m, p.next, p.low, p.window, p.same = m, m.count, kept, 0, 0
-		if kept == 1 || now.Sub(m.turned) >= media.Tick {
+		if !m.ring[m.count%kept].shared { // what there is was made for another alone
 			p.next++
 		}
 	}
@@ -83,7 +83,7 @@ func (m *meeting) turn(p *pull, now time.Time) *turn {
 		p.low, p.window = kept, 0
 	}
 	if behind < 0 {
-		m.advance(now)
+		m.advance()
 		p.next = m.count
 	}
 	t := &m.ring[p.next%kept]
@@ -92,9 +92,8 @@ func (m *meeting) turn(p *pull, now time.Time) *turn {
 }
 
 // advance makes the next turn.
-func (m *meeting) advance(now time.Time) {
+func (m *meeting) advance() {
 	m.count++
-	m.turned = now
 	t := &m.ring[m.count%int64(len(m.ring))]
 	t.n, t.common, t.mixes = m.count, 0, t.mixes[:0]
 	for i := range t.coded {
@@ -122,11 +121,11 @@ func (m *meeting) advance(now time.Time) {
 
 // take gets what s says from its buffer: as many packets as fill a tick.
 func (p *part) take(s *stream) {
-	p.s, p.packets, p.made, p.conceal, p.whole = nil, 0, 0, false, false
 	if s == nil || s.left == 0 && !s.buffer.Playing() {
+		p.s = nil
 		return
 	}
-	p.s = s
+	p.s, p.packets, p.made, p.conceal, p.whole = s, 0, 0, false, false
 	fresh, used := s.left == 0, 0
 	if p.data == nil {
 		p.data = make([]byte, partSize)
@@ -140,7 +139,7 @@ func (p *part) take(s *stream) {
 		if verdict != jitter.Packet || !ok {
 			break
 		}
-		p.sizes[p.packets] = len(payload)
+		p.sizes[p.packets] = uint16(len(payload))
 		p.packets++
 		used += len(payload)
 		s.left += samples
@@ -160,9 +159,7 @@ func (p *part) sound(n int64, rate int, decoded func()) []int16 {
 			p.pcm[rate] = make([]int16, hertz(rate)/50)
 		}
 		d := &p.s.dec[rate]
-		if k := d.decode(p, n, rate, decoded); k < len(p.pcm[rate]) {
-			clear(p.pcm[rate][k:])
-		}
+		d.decode(p.pcm[rate], p, n, rate, decoded)
 	}
 	return p.pcm[rate]
 }
@@ -174,11 +171,19 @@ func hertz(rate int) int {
 	return media.Wide
 }
 
-// decode fills p's sound of turn n, and gives how many samples there are.
-func (d *decoder) decode(p *part, n int64, rate int, decoded func()) int {
-	if d.busy || d.turn >= n { // decoders do not go back
-		return 0
+// decode fills dst with p's sound of turn n.
+func (d *decoder) decode(dst []int16, p *part, n int64, rate int, decoded func()) {
+	k := 0
+	if !d.busy && d.turn < n { // decoders do not go back
+		k = d.try(dst, p, n, rate, decoded)
 	}
+	if k < len(dst) {
+		clear(dst[k:])
+	}
+}
+
+// try gives how many samples there are.
+func (d *decoder) try(dst []int16, p *part, n int64, rate int, decoded func()) int {
 	if d.dec == nil {
 		dec, err := codec.NewOpusDecoder(hertz(rate))
 		if err != nil {
@@ -190,13 +195,12 @@ func (d *decoder) decode(p *part, n int64, rate int, decoded func()) int {
 		d.have = 0
 	}
 	d.turn, d.busy = n, true
-	k := d.fill(p, rate, decoded)
+	k := d.fill(dst, p, rate, decoded)
 	d.busy = false
 	return k
 }
 
-func (d *decoder) fill(p *part, rate int, decoded func()) int {
-	dst := p.pcm[rate]
+func (d *decoder) fill(dst []int16, p *part, rate int, decoded func()) int {
 	if d.have == 0 && p.whole {
 		k, err := d.dec.Decode(dst, p.data[:p.sizes[0]])
 		if err != nil {
@@ -213,11 +217,11 @@ func (d *decoder) fill(p *part, rate int, decoded func()) int {
 	}
 	at := 0
 	for _, size := range p.sizes[:p.packets] {
-		if k, err := d.dec.Decode(d.rest[d.have:], p.data[at:at+size]); err == nil {
+		if k, err := d.dec.Decode(d.rest[d.have:], p.data[at:at+int(size)]); err == nil {
 			d.have += k
 			decoded()
 		}
-		at += size
+		at += int(size)
 	}
 	k := copy(dst, d.rest[:d.have])
 	copy(d.rest, d.rest[k:d.have])
@@ -236,10 +240,11 @@ type mix struct {
 // blend adds up the speakers at some places.
 func (m *meeting) blend(dst []int16, t *turn, of uint8, rate int, decoded func()) {
 	if of&(of-1) == 0 { // one alone
-		for i := range t.parts {
-			if of == 1<<i {
-				copy(dst, t.parts[i].sound(t.n, rate, decoded))
-			}
+		p := &t.parts[bits.TrailingZeros8(of)]
+		if t.shared {
+			copy(dst, p.sound(t.n, rate, decoded))
+		} else { // and for one alone
+			p.s.dec[rate].decode(dst, p, t.n, rate, decoded)
 		}
 		return
 	}
