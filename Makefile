@@ -49,7 +49,7 @@ lint: ## golangci-lint, built from its module
 lab-install: ## install the real counterparts (Debian, root; npm)
 	sh internal/lab/peers/install.sh
 
-lab: lab-install ## real Prosody, sipp, baresip, linphone, Janus, Kamailio, rtpengine, coturn, Chromium
+lab: lab-install ## real Prosody, sipp, baresip, linphone, Janus, Kamailio, rtpengine, coturn, Chromium, Apache, moto
 	$(GO) test -count=1 -timeout 30m -tags lab ./internal/lab/peers/... ./packaging/...
 
 fuzz: ## each fuzz target for FUZZTIME (default 10s)

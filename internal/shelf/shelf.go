@@ -36,6 +36,7 @@ type Options struct {
 
 	AtOnce int // requests that are answered at the same time; 0 is 64
 	Each   int // of one address, loopback aside; 0 is 8
+	Rate   int // requests a second of one address, loopback aside; 0 is 50
 	Log    *slog.Logger
 }
 
@@ -57,6 +58,8 @@ type Server struct {
 	mu     sync.Mutex
 	asking map[netip.Addr]int
 	total  int
+	asked  map[netip.Addr]int // in this second
+	second int64
 	failed error
 }
 
@@ -69,6 +72,7 @@ const (
 // New makes a server that does not listen yet.
 func New(o Options) *Server {
 	o.Host, o.AtOnce, o.Each = cmp.Or(strings.Trim(o.Host, "[]"), "127.0.0.1"), cmp.Or(o.AtOnce, 64), cmp.Or(o.Each, 8)
+	o.Rate = cmp.Or(o.Rate, 50)
 	s := &Server{opt: o, log: xlog.Or(o.Log), asking: map[netip.Addr]int{}, done: make(chan struct{}), open: make(chan struct{}, maxConns)}
 	s.http = &http.Server{
 		Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: 30 * time.Second, MaxHeaderBytes: 8 << 10,
@@ -218,7 +222,12 @@ func (s *Server) enter(r *http.Request) (leave func(), ok bool) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err != nil || s.total >= s.opt.AtOnce || !ap.Addr().IsLoopback() && s.asking[a] >= s.opt.Each { // behind a proxy all are loopback
+	if now := time.Now().Unix(); now != s.second || s.asked == nil {
+		s.second, s.asked = now, map[netip.Addr]int{}
+	}
+	s.asked[a]++
+	far := !ap.Addr().IsLoopback() // behind a proxy all are loopback
+	if err != nil || s.total >= s.opt.AtOnce || far && (s.asking[a] >= s.opt.Each || s.asked[a] > s.opt.Rate) {
 		return nil, false
 	}
 	s.total++

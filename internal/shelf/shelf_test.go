@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"jigasi/internal/transcript"
@@ -45,7 +46,7 @@ func write(t *testing.T, path, content string) {
 
 func get(s *Server, method, path string, header ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, "/", nil)
-	r.URL.Path = path // as a client could send it
+	r.URL.Path, r.RemoteAddr = path, "127.0.0.1:1" // as a client could send it
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
@@ -180,6 +181,24 @@ func TestBounds(t *testing.T) {
 	if len(s.asking) != 0 || s.total != 0 {
 		t.Error(s.asking, s.total)
 	}
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{Dir: "/", Rate: 10})
+		ask := func(addr string) (n int) {
+			for range 30 {
+				if leave, ok := s.enter(from(addr)); ok {
+					leave()
+					n++
+				}
+			}
+			return n
+		}
+		for range 3 {
+			if n, other, proxy := ask("192.0.2.1:1"), ask("192.0.2.2:1"), ask("127.0.0.1:1"); n != 10 || other != 10 || proxy != 30 {
+				t.Error(n, other, proxy)
+			}
+			time.Sleep(time.Second)
+		}
+	})
 }
 
 // TestServer: over a socket, and closed.
