@@ -157,6 +157,7 @@ func (l *line) hangUp() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.o.Counts.DroppedMS.Add(length(l.ring.end - l.acked).Milliseconds())
+	l.ended, l.ring.buf = true, nil // who is still known need not be remembered
 }
 
 // part lets a stream go that has said its last word.

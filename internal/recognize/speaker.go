@@ -105,6 +105,7 @@ func (s *Speaker) Push(pcm []int16, clock time.Time) {
 	if s.ended {
 		return
 	}
+	first := s.ring.end == s.acked // after nothing
 	voice := s.voice.Voice(pcm)
 	onset := voice && !s.spoke
 	s.spoke = voice
@@ -121,7 +122,9 @@ func (s *Speaker) Push(pcm []int16, clock time.Time) {
 	if voice {
 		s.voiced = s.ring.end
 	}
-	poke(s.wake)
+	if first || s.ring.end-s.sent >= samples(s.needs.Chunk) { // there is something to do
+		poke(s.wake)
+	}
 }
 
 // End says that nothing more follows. Done is closed when the last words are there.
