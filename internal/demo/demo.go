@@ -36,6 +36,7 @@ type options struct {
 	length   time.Duration
 	out      string
 	listen   string
+	captions bool
 	noBridge bool          // a meeting without a bridge
 	patience time.Duration // for the answer; 0 means 10 s
 }
@@ -51,6 +52,7 @@ func Run(args []string, stdout, stderr io.Writer, env func(string) string) int {
 	fs.DurationVar(&o.length, "for", 12*time.Second, "how long the phone talks")
 	fs.StringVar(&o.out, "out", "", "folder for phone-heard.wav, room-heard.wav and call.json")
 	fs.StringVar(&o.listen, "listen", "", "take calls at this IP:port and stay open for your own softphone: it calls sip:demo@IP:port")
+	fs.BoolVar(&o.captions, "captions", false, "show what is said as text: tones, or words where pocketsphinx and flite are installed")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
@@ -96,7 +98,7 @@ func run(ctx context.Context, o options, show *screen, stderr io.Writer) int {
 	}
 	show.verdict(r)
 	status := 0
-	if !r.Good {
+	if !r.Good || s.captions != nil && !s.readable(ctx) {
 		status = 1
 	}
 	if o.out != "" {
@@ -118,6 +120,7 @@ type session struct {
 	app       *app.App
 	anna, ben *bot.Bot
 	line      *timeline
+	captions  *captions // nil: none
 	phone     *phone.Phone
 	nick      string  // the phone's endpoint id
 	inRoom    []int16 // what Anna heard of the phone, at 48 kHz; she forgets it when the phone leaves
@@ -141,16 +144,39 @@ func begin(o options, show *screen) (*session, error) {
 	cfg.XMPP.Server, cfg.XMPP.Plaintext = m.XMPP.Addr(), true
 	cfg.SIP.Listen = []string{"udp:" + listen}
 	cfg.Admin.Port = 0
+	if o.captions {
+		if s.captions, err = newCaptions(cfg); err != nil {
+			m.Close()
+			return nil, err
+		}
+	}
 	s.app, err = app.New(cfg, app.Options{Version: "demo", Loopback: true, Log: slog.New(s.line)})
 	if err == nil {
 		err = s.app.Start()
 	}
 	if err != nil {
+		if s.captions != nil {
+			s.captions.close()
+		}
 		m.Close()
 		return nil, err
 	}
 	s.anna, s.ben = m.Join(roomName, annaTone), m.Join(roomName, benTone)
+	if c := s.captions; c != nil {
+		c.names[s.anna.Nick()], c.names[s.ben.Nick()] = "Anna", "Ben"
+		if !c.engine {
+			c.begin(m.Bridge, s.room())
+		}
+	}
 	return s, nil
+}
+
+// readable reports whether there were captions; where an engine can hear words, somebody says some.
+func (s *session) readable(ctx context.Context) bool {
+	if s.captions.engine {
+		return s.sayWords(ctx)
+	}
+	return s.captions.show(s.line.show) > 0
 }
 
 // close ends all. After an interrupt nobody wants to wait.
@@ -164,6 +190,9 @@ func (s *session) close(ctx context.Context) {
 	s.line.end()
 	if s.phone != nil {
 		_ = s.phone.Hangup(ctx) // the gateway ends the call anyway
+	}
+	if s.captions != nil {
+		s.captions.close()
 	}
 	_ = s.app.Close(ctx) // the process ends
 	s.meeting.Close()
@@ -287,6 +316,9 @@ func (s *session) talk(ctx context.Context, o options) error {
 		case <-up:
 			up = nil
 			s.nick = s.occupant()
+			if s.captions != nil {
+				s.captions.names[s.nick] = "phone"
+			}
 			end.Reset(o.length)
 		case <-end.C:
 			if up != nil {
@@ -294,6 +326,9 @@ func (s *session) talk(ctx context.Context, o options) error {
 			}
 			return nil
 		case <-tick.C:
+			if s.captions != nil {
+				s.captions.show(s.line.show)
+			}
 			if up == nil {
 				s.line.show.meters([]meter{{"phone", "room", level(s.anna, s.nick)}, {"room", "phone", s.phone.Level()}})
 			}

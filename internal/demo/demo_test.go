@@ -48,6 +48,20 @@ func TestDemoSucceedsAndWritesItsFiles(t *testing.T) {
 	}
 }
 
+// TestCaptions: everybody's tone is read as a sentence, under the right name.
+func TestCaptions(t *testing.T) {
+	t.Setenv("PATH", "") // no engine
+	var out, errs bytes.Buffer
+	if status := Run([]string{"--for", "6s", "--captions"}, &out, &errs, os.Getenv); status != 0 {
+		t.Fatalf("status %d\n%s%s", status, out.String(), errs.String())
+	}
+	for _, want := range []string{"caption  Anna: I say 620 hertz", "caption  Ben: I say 880 hertz", "caption  phone: I say 440 hertz"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
+
 func TestDemoFailsWithoutABridge(t *testing.T) {
 	var out, errs bytes.Buffer
 	if status := run(t.Context(), options{length: time.Second, noBridge: true, patience: 2 * time.Second}, newScreen(&out, os.Getenv), &errs); status != 1 || !strings.Contains(out.String(), "not answered") {

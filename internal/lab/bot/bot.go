@@ -45,7 +45,8 @@ type Bot struct {
 	wg   sync.WaitGroup
 	ssrc uint32
 	hush atomic.Bool
-	keys chan byte // events to send
+	text atomic.Pointer[[]int16] // to be spoken
+	keys chan byte               // events to send
 
 	mu      sync.Mutex
 	media   *transport
@@ -297,6 +298,7 @@ func (b *Bot) talk() {
 			if b.hush.Load() {
 				clear(pcm)
 			}
+			b.words(pcm)
 			n, err := enc.Encode(buf, pcm)
 			if err != nil {
 				return

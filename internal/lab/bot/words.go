@@ -74,3 +74,21 @@ func (b *Bot) Status(nick string) []string {
 	defer b.mu.Unlock()
 	return slices.Clone(b.status[nick])
 }
+
+// Speak says what was recorded, at 48 kHz, once, in place of the tone.
+func (b *Bot) Speak(pcm []int16) { b.text.Store(&pcm) }
+
+// words are the next of what is to be spoken.
+func (b *Bot) words(pcm []int16) {
+	text := b.text.Load()
+	if text == nil {
+		return
+	}
+	clear(pcm)
+	rest := (*text)[copy(pcm, *text):]
+	if len(rest) == 0 {
+		b.text.CompareAndSwap(text, nil)
+		return
+	}
+	b.text.CompareAndSwap(text, &rest)
+}
