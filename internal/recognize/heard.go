@@ -3,6 +3,7 @@ package recognize
 import (
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // heard takes one result, or the end of the stream.
@@ -50,6 +51,21 @@ func (l *line) heard(r Result, ok bool) {
 	l.become(lost)
 }
 
+// MaxText is how long a text may be, in bytes.
+const MaxText = 32 << 10
+
+// bounded cuts off what is too long, between two characters.
+func bounded(s string) string {
+	if len(s) <= MaxText {
+		return s
+	}
+	end := MaxText
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end]
+}
+
 // result passes on what was heard.
 func (l *line) result(r Result) {
 	if l.link == Draining {
@@ -65,7 +81,7 @@ func (l *line) result(r Result) {
 		l.o.Trouble(nil, 0)
 	}
 	l.fails, l.deaf, l.owed = 0, 0, time.Time{}
-	r.Text = strings.TrimSpace(r.Text)
+	r.Text = bounded(strings.TrimSpace(r.Text))
 	if l.mend && r.Text != "" {
 		whole := r.Text
 		if r.Text = l.said.cut(whole); r.Final && r.Text == whole {
