@@ -129,7 +129,7 @@ func TestModerationOfThePhone(t *testing.T) {
 	eventually(t, 5*time.Second, "the phone is told", p.voice)
 	star6()
 	eventually(t, 10*time.Second, "the phone is heard", hears(a, 440))
-	eventually(t, 5*time.Second, "the hand is down", func() bool { return a.Sees(nick).Kid("", "jitsi_participant_raisedHand") == nil })
+	eventually(t, 5*time.Second, "the hand is down", func() bool { return a.Sees(nick).Kid("", "jitsi_participant_raisedHand").Text == "0" })
 }
 
 // TestRecordingIsAnnounced: also to who comes when it is on; not where the operator has switched it off.

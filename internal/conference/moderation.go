@@ -48,12 +48,13 @@ func (s *Session) mutedByRoom() {
 }
 
 func (s *Session) setMuted(on bool) {
-	if s.presence.AudioMuted == on && s.presence.RaisedHand.IsZero() {
+	raised := s.presence.RaisedHand.UnixMilli() > 0
+	if s.presence.AudioMuted == on && !raised {
 		return
 	}
 	s.presence.AudioMuted = on
-	if !on {
-		s.presence.RaisedHand = time.Time{}
+	if !on && raised {
+		s.presence.RaisedHand = time.UnixMilli(0)
 	}
 	s.show()
 }

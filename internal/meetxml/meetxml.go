@@ -95,7 +95,7 @@ type Presence struct {
 	Version    string
 	Status     string
 	AudioMuted bool
-	RaisedHand time.Time // zero: not raised
+	RaisedHand time.Time // zero: never raised; the epoch: lowered, as browsers do not notice what is no longer there
 	Features   []string
 	Initiator  []Header
 	// Transcription is how a transcriber stands: ON or OFF; "" is none, or not yet.
