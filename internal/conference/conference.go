@@ -126,7 +126,8 @@ type Session struct {
 	lobby        stanza.JID
 	lobbyOn      bool // the room has one now: who is alone in it can let nobody in
 	inLobby      bool
-	passwords    int // that the phone gave
+	passwords    int           // that the phone gave and were tried
+	given        []xlog.Secret // not tried yet
 	moderation   moderation
 	recording    meetxml.Recording
 	transcribing bool

@@ -100,23 +100,38 @@ func (s *Session) askPassword() bool {
 	if s.opt.PasswordTimeout == 0 || s.passwords >= maxPasswords {
 		return false
 	}
+	if len(s.given) > 0 {
+		pw := s.given[0]
+		s.given = s.given[1:]
+		s.try(pw)
+		return true
+	}
 	s.state = asking
 	s.wait(s.opt.PasswordTimeout)
 	s.tell(Event{Kind: Waiting, Text: NeedsPassword})
 	return true
 }
 
-// GivePassword tries to enter with a password that the phone gave. Once in the room, it does nothing.
+// GivePassword tries to enter with a password that the phone gave. What comes while another one is tried, or before the
+// room has refused us, is tried if that one does not open it. Once in the room, it does nothing.
 func (s *Session) GivePassword(pw xlog.Secret) {
 	s.want(func() {
-		if s.state != asking && s.state != knocking || s.link == nil {
+		switch {
+		case (s.state == asking || s.state == knocking) && s.link != nil:
+			s.try(pw)
+		case s.state == entering && s.lostAt.IsZero() && len(s.given) < maxPasswords:
+			s.given = append(s.given, pw)
+		default:
 			s.log.Warn("a password of the phone is not needed")
-			return
 		}
-		s.passwords++
-		s.opt.Password = pw
-		s.leaveLobby(false)
-		s.state = entering
-		s.join()
 	})
+}
+
+// try enters with a password.
+func (s *Session) try(pw xlog.Secret) {
+	s.passwords++
+	s.opt.Password = pw
+	s.leaveLobby(false)
+	s.state = entering
+	s.join()
 }

@@ -7,6 +7,7 @@ import (
 	"jigasi/internal/cause"
 	"jigasi/internal/meetxml"
 	"jigasi/internal/news"
+	"jigasi/internal/xlog"
 )
 
 const lobby = "alpha@lobby.meet.localhost"
@@ -194,6 +195,27 @@ func TestPasswordIsAskedFor(t *testing.T) {
 		}
 		s.refusedBy("not-authorized", "")
 		s.over(cause.PasswordNeeded)
+	})
+}
+
+// TestPasswordsGivenEarly: what the phone says while another one is tried is tried next.
+func TestPasswordsGivenEarly(t *testing.T) {
+	play(t, func(o *Options) { o.PasswordTimeout = time.Minute }, func(s *stage) {
+		s.next()
+		s.hears("conference")
+		s.hears("join")
+		for _, pw := range []string{"one", "two", "right", "over"} {
+			s.s.GivePassword(xlog.Secret(pw))
+		}
+		for _, pw := range []string{"one", "two"} {
+			s.refusedBy("not-authorized", "")
+			if got := s.hears("join").Kid(meetxml.NSMUC, "x").Kid("", "password"); got == nil || got.Text != pw {
+				t.Errorf("tries %v, want %s", got, pw)
+			}
+		}
+		s.refusedBy("not-authorized", "")
+		s.enters("right")
+		s.quiet(time.Minute)
 	})
 }
 
