@@ -2,13 +2,16 @@ package focus
 
 import "jigasi/internal/stanza"
 
-// asked is an IQ of a member that is no Jingle: a dial or a mute. It reports whether it was one.
+const nsAudio = "http://jitsi.org/jitmeet/audio"
+
+// asked is an IQ of a member that is no Jingle: a dial, a mute or a recording. It reports whether it was one.
 func (f *Focus) asked(r *room, m *member, e *stanza.Elem) bool {
-	const audio = "http://jitsi.org/jitmeet/audio"
-	dial, mute := e.Kid("urn:xmpp:rayo:1", "dial"), e.Kid(audio, "mute")
+	dial, mute, record := e.Kid("urn:xmpp:rayo:1", "dial"), e.Kid(nsAudio, "mute"), e.Kid("http://jitsi.org/protocol/jibri", "jibri")
 	switch {
+	case mute != nil && mute.Get("jid") == e.Get("from") && mute.Text == "false" && !r.mayUnmute(m):
+		f.fail(e, "not-allowed")
 	case mute != nil && mute.Get("jid") == e.Get("from"):
-		f.reply(e, nil) // of oneself: who may not unmute is not known here
+		f.reply(e, nil)
 	case mute != nil:
 		target := r.members[stanza.ParseJID(mute.Get("jid")).Resource]
 		if m.role != "moderator" || target == nil || mute.Text != "true" {
@@ -16,9 +19,11 @@ func (f *Focus) asked(r *room, m *member, e *stanza.Elem) bool {
 			return true
 		}
 		f.reply(e, nil)
-		f.request(r.jid.With(target.nick).String(), stanza.New(audio, "mute", "actor", r.jid.With(m.nick).String()).WithText("true"), "set", nil)
+		f.request(r.jid.With(target.nick).String(), stanza.New(nsAudio, "mute", "actor", r.jid.With(m.nick).String()).WithText("true"), "set", nil)
 	case dial != nil:
 		f.dialed(m, e, dial)
+	case record != nil:
+		f.recorder(r, m, e, record)
 	default:
 		return false
 	}

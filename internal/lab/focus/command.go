@@ -92,7 +92,7 @@ func (f *Focus) Mute(name, nick string) (allowed bool) {
 			if allowed = !m.gateway || m.mutable; !allowed {
 				return
 			}
-			f.request(r.jid.With(nick).String(), stanza.New("http://jitsi.org/jitmeet/audio", "mute", "actor", r.jid.With("moderator").String()).WithText("true"), "set", nil)
+			f.request(r.jid.With(nick).String(), stanza.New(nsAudio, "mute", "actor", r.jid.With("moderator").String()).WithText("true"), "set", nil)
 		}
 	})
 	return allowed

@@ -26,10 +26,13 @@ type Options struct {
 	JID    string // full JID: focus@auth.meet.test/focus
 	Proxy  string // focus.meet.test, from which conference requests are answered
 	XML    bool   // sources as XML even for who can read JSON
+	Old    bool   // speaks as Jicofo did in 2021: as XML, sources without names, owners by their address in the room
 	Min    int    // participants for a session; 0 means 2
 	Delay  time.Duration
 	Bridge *sfu.Bridge // nil: no bridge
-	Log    *slog.Logger
+	// Moderation is the address of the component that says who may unmute; "" is none.
+	Moderation string
+	Log        *slog.Logger
 }
 
 // A Focus invites the members of rooms. Its methods are safe for concurrent use.
@@ -59,6 +62,10 @@ type room struct {
 	owned   bool           // a member has been made owner
 	more    []*stanza.Elem // in our presence, beside the usual
 	main    *room          // of a visitor node: the room whose visitors are here
+	rules   rules
+
+	recording, mode string // of the recorder that runs
+	recorder        *stanza.Elem
 }
 
 type member struct {
@@ -163,6 +170,8 @@ func (f *Focus) stanza(e *stanza.Elem) {
 	switch e.Name.Local {
 	case "presence":
 		f.presence(e)
+	case "message":
+		f.told(e)
 	case "iq":
 		switch e.Get("type") {
 		case "result", "error":
@@ -231,7 +240,7 @@ func (f *Focus) show(jid stanza.JID) {
 		p.Add(stanza.New(nsFocus, "bridgeNotAvailable"))
 	}
 	if r := f.rooms[jid.String()]; r != nil {
-		for _, e := range r.more {
+		for _, e := range append(r.more, r.recorder) {
 			p.Add(e.Clone())
 		}
 	}
@@ -300,7 +309,7 @@ func (f *Focus) features(r *room, m *member, res *stanza.Elem) {
 	for _, v := range res.Kid("", "query").All("", "feature") {
 		switch v.Get("var") {
 		case "http://jitsi.org/json-encoded-sources":
-			m.json = !f.opt.XML
+			m.json = !f.opt.XML && !f.opt.Old
 		case "urn:xmpp:jingle:apps:rtp:audio":
 			audio = true
 		case "urn:xmpp:jingle:apps:rtp:video":

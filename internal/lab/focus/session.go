@@ -57,7 +57,7 @@ func (f *Focus) offer(r *room, m *member, action string) {
 	if m.json {
 		js = jsonSources(all)
 	} else {
-		msg.Sources = all
+		msg.Sources = f.written(r, all)
 	}
 	e := msg.Elem().Add(js)
 	if m.video {
@@ -84,6 +84,22 @@ func addVideo(offer *stanza.Elem) {
 			return
 		}
 	}
+}
+
+// written are sources as XML shows them.
+func (f *Focus) written(r *room, list []jingle.Source) []jingle.Source {
+	if !f.opt.Old {
+		return list
+	}
+	var out []jingle.Source
+	for _, s := range list {
+		s.Name = ""
+		if s.Owner != "jvb" {
+			s.Owner = r.jid.With(s.Owner).String()
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 // jsonSources is Jicofo's compact form.
@@ -189,7 +205,7 @@ func (f *Focus) sources(r *room, o *member, action string, list []jingle.Source)
 	if o.json {
 		e.Add(jsonSources(list))
 	} else {
-		msg.Sources = list
+		msg.Sources = f.written(r, list)
 		e = msg.Elem()
 		e.Kid("", "content").Attr = nil // Jicofo names the content and says no more of it
 		e.Kid("", "content").Set("name", "audio")
