@@ -100,6 +100,7 @@ type Server struct {
 	registry *prometheus.Registry
 	added    addedUIDs
 	token    [sha256.Size]byte
+	answers  answers
 }
 
 // maxBody bounds the body of a request.
@@ -187,7 +188,7 @@ func (s *Server) Handler() http.Handler {
 	}
 	// A page in somebody's browser must not reach what changes something.
 	protect := http.NewCrossOriginProtection()
-	return protect.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.answers.counted(protect.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.authorized(r) {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			w.WriteHeader(http.StatusUnauthorized)
@@ -203,7 +204,7 @@ func (s *Server) Handler() http.Handler {
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		h(w, r)
-	}))
+	})))
 }
 
 // authorized compares hashes, so that time tells nothing of the token.

@@ -79,6 +79,12 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		Name: "jigasi_build_info", Help: "What is running; always 1.", Value: 1,
 		Labels: []Label{{"version", c.s.opt.Version}, {"build", c.s.opt.Build}},
 	})
+	for code, n := range c.s.answers.all() {
+		c.emit(ch, Sample{
+			Name: "jigasi_http_requests_total", Help: "Requests to this interface, by the status of their answer.", Kind: Counter, Value: float64(n),
+			Labels: []Label{{"code", strconv.Itoa(code)}},
+		})
+	}
 	for _, check := range c.s.opt.Checks {
 		c.emit(ch, Sample{
 			Name: "jigasi_check_up", Help: "Whether a dependency works.", Value: one(check.Err() == nil),

@@ -38,6 +38,7 @@ import (
 	"jigasi/internal/sip"
 	"jigasi/internal/twin"
 	"jigasi/internal/xlog"
+	"jigasi/internal/xmpp"
 )
 
 // Options are what is not configuration.
@@ -82,6 +83,7 @@ type App struct {
 	totals   totals
 	measures *measures
 	counts   leg.Counts
+	stanzas  xmpp.Counts
 	draining atomic.Bool
 	once     sync.Once
 	panics   atomic.Int64

@@ -21,7 +21,7 @@ func label(name, value string) admin.Label { return admin.Label{Name: name, Valu
 
 // metrics are our own, beside those that Jigasi has (docs/limits.md says what is dropped and counted).
 func (a *App) metrics() []admin.Sample {
-	return slices.Concat(a.callMetrics(), a.measures.samples(), a.sipMetrics(), a.breweryMetrics(), a.feedMetrics(), a.speech.metrics(), a.archiveMetrics())
+	return slices.Concat(a.callMetrics(), a.measures.samples(), a.xmppMetrics(), a.sipMetrics(), a.breweryMetrics(), a.feedMetrics(), a.speech.metrics(), a.archiveMetrics())
 }
 
 func (a *App) callMetrics() []admin.Sample {
@@ -93,6 +93,20 @@ func (a *App) sipMetrics() []admin.Sample {
 		out = append(out, gauge("jigasi_sip_registered", "SIP accounts that are registered.", v, label("account", r.Account)))
 	}
 	return out
+}
+
+func (a *App) xmppMetrics() []admin.Sample {
+	c := &a.stanzas
+	const dropped, help = "jigasi_xmpp_dropped_total", "What came over XMPP and was dropped or refused, by reason."
+	return []admin.Sample{
+		count(dropped, help, c.Strays.Load(), label("reason", "stray")),
+		count(dropped, help, c.Oversize.Load(), label("reason", "too_large")),
+		count(dropped, help, c.Malformed.Load(), label("reason", "malformed")),
+		count(dropped, help, c.Unanswered.Load(), label("reason", "busy")),
+		count(dropped, help, c.Unknown.Load(), label("reason", "unknown")),
+		count(dropped, help, c.Broken.Load(), label("reason", "broken")),
+		count(dropped, help, c.Forbidden.Load(), label("reason", "forbidden")),
+	}
 }
 
 func (a *App) breweryMetrics() []admin.Sample {

@@ -192,6 +192,9 @@ func Join(o Options) *Session {
 	if o.Dial == nil {
 		o.Dial = func(ctx context.Context, xo xmpp.Options) (Link, error) { return xmpp.Dial(ctx, xo) }
 	}
+	if o.XMPP.Counts == nil {
+		o.XMPP.Counts = &xmpp.Counts{}
+	}
 	s := &Session{
 		opt: o, log: xlog.Or(o.Log), events: make(chan Event, 64), inbox: make(chan func(), 1024),
 		asked: make(chan func(), 64), leaving: make(chan cause.Cause, 1), done: make(chan struct{}),

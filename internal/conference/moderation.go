@@ -31,7 +31,7 @@ func (s *Session) mayUnmute() bool { return s.node == "" && s.moderation.mayUnmu
 func (s *Session) muteIn(iq *stanza.Elem) {
 	on, ok := meetxml.ParseMute(iq)
 	if !ok || !s.fromFocus(iq) || iq.Get("type") != "set" {
-		_ = s.link.ReplyError(iq, "cancel", "item-not-found", "")
+		s.refuse(iq, "cancel", "item-not-found", "")
 		return
 	}
 	_ = s.link.Reply(iq, nil) // a dead connection shows by itself

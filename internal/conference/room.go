@@ -52,10 +52,10 @@ func (s *Session) hangup(iq *stanza.Elem) {
 	focus := from.Resource == s.opt.FocusRes && s.focus.present
 	switch {
 	case iq.Get("type") != "set":
-		_ = s.link.ReplyError(iq, "modify", "bad-request", "")
+		s.refuse(iq, "modify", "bad-request", "")
 	case !s.joined || !from.Bare().Equal(s.room) || !focus && s.who[from.Resource].role != "moderator":
 		s.log.Warn("somebody who is no moderator wanted to hang up", xlog.From, from.Resource)
-		_ = s.link.ReplyError(iq, "auth", "forbidden", "only moderators hang up")
+		s.refuse(iq, "auth", "forbidden", "only moderators hang up")
 	default:
 		_ = s.link.Reply(iq, nil) // a dead connection shows by itself
 		if s.opt.Transcriber {

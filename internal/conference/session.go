@@ -19,28 +19,34 @@ const maxSources = 2000
 func (s *Session) jingleIn(iq *stanza.Elem) {
 	m, err := jingle.Parse(iq)
 	if err != nil {
-		_ = s.link.ReplyError(iq, "modify", "bad-request", "")
+		s.refuse(iq, "modify", "bad-request", "")
 		return
 	}
 	if !s.fromFocus(iq) {
 		s.log.Warn("a Jingle request that is not of the focus was refused", "action", m.Action)
-		_ = s.link.ReplyError(iq, "auth", "forbidden", "Only calls from focus allowed")
+		s.refuse(iq, "auth", "forbidden", "Only calls from focus allowed")
 		return
 	}
 	opening := m.Action == jingle.SessionInitiate || m.Action == jingle.TransportReplace
 	switch {
 	case m.Action == jingle.SessionInitiate && s.offer != nil && s.offer.SID == m.SID:
-		_ = s.link.ReplyError(iq, "cancel", "service-unavailable", "")
+		s.refuse(iq, "cancel", "service-unavailable", "")
 		return
 	case !opening && (s.offer == nil || s.offer.SID != m.SID):
-		_ = s.link.ReplyError(iq, "cancel", "item-not-found", "", jingle.UnknownSession())
+		s.refuse(iq, "cancel", "item-not-found", "", jingle.UnknownSession())
 		return
 	case iq.Get("type") != "set":
-		_ = s.link.ReplyError(iq, "modify", "bad-request", "")
+		s.refuse(iq, "modify", "bad-request", "")
 		return
 	}
 	_ = s.link.Reply(iq, nil) // a dead connection shows by itself
 	s.act(m, iq.Get("from"))
+}
+
+// refuse answers a request that is not granted, and counts it.
+func (s *Session) refuse(iq *stanza.Elem, typ, condition, text string, more ...*stanza.Elem) {
+	s.opt.XMPP.Counts.Forbidden.Add(1)
+	_ = s.link.ReplyError(iq, typ, condition, text, more...) // a dead connection shows by itself
 }
 
 // fromFocus reports whether an IQ comes from the seat of the focus while it sits there.

@@ -77,7 +77,7 @@ func dismiss(all []net.Conn, end time.Time) (open int) {
 // T07: thousands of connections that say nothing, or too little, or promise much: so many are kept as there may be,
 // they cost little, they end after the time for a first message, and who is known is served meanwhile.
 func TestT07_CrowdsAreBounded(all *testing.T) {
-	count, first := soak.Count(300, 5000), time.Duration(soak.Count(3, 5))*time.Second
+	count, first := soak.Count(150, 5000), time.Duration(soak.Count(3, 5))*time.Second
 	cfg, waits := certify(all), []func(*testing.T){}
 	for _, tt := range []struct {
 		network, name string
@@ -92,7 +92,7 @@ func TestT07_CrowdsAreBounded(all *testing.T) {
 		{"wss", "half a handshake", hello(all)},
 	} {
 		all.Run(tt.network+", "+tt.name, func(t *testing.T) {
-			most := soak.Count(200, 1000)
+			most := soak.Count(100, 1000)
 			us := netip.MustParseAddr("127.0.0.1")
 			l, addr := serve(all, tt.network, Options{
 				TLS: cfg, Open: true, Limits: Limits{Connections: most, First: first}, Known: func(ip netip.Addr) bool { return ip == us },

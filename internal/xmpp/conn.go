@@ -156,6 +156,7 @@ func (c *Conn) read() {
 		c.seen.Store(int64(time.Since(c.began)))
 		if lim, ok := errors.AsType[*stanza.LimitError](err); ok && lim.Skipped {
 			c.counts.oversize.Add(1)
+			c.o.Counts.Oversize.Add(1)
 			c.large.Do(time.Now(), func(skipped int64) {
 				c.o.Log.Warn("stanza passed over: too large", "limit", lim.What, "more", skipped)
 			})
@@ -165,6 +166,9 @@ func (c *Conn) read() {
 			err = streamError(e)
 		}
 		if err != nil {
+			if unreadable(err) {
+				c.o.Counts.Broken.Add(1)
+			}
 			c.fail(ended(err))
 			return
 		}
@@ -173,10 +177,19 @@ func (c *Conn) read() {
 			continue
 		}
 		if c.waits.Add(int64(size)) > inBytes || !c.queue(&inbound{e: e, size: size}) {
+			c.o.Counts.Broken.Add(1)
 			c.fail(fmt.Errorf("%w: %d stanzas wait for the handler", ErrSlow, len(c.in)))
 			return
 		}
 	}
+}
+
+// unreadable reports an end that what was sent has brought about, and not the network.
+func unreadable(err error) bool {
+	if _, ok := errors.AsType[*stanza.LimitError](err); ok {
+		return true
+	}
+	return errors.Is(err, ErrProtocol) || errors.Is(err, stanza.ErrMalformed) || errors.Is(err, stanza.ErrRestricted)
 }
 
 func (c *Conn) queue(in *inbound) bool {

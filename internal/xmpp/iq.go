@@ -71,10 +71,12 @@ func (c *Conn) route(e *stanza.Elem) bool {
 	case "get", "set":
 		if id == "" {
 			c.counts.malformed.Add(1)
+			c.o.Counts.Malformed.Add(1)
 		}
 		return id == ""
 	default:
 		c.counts.malformed.Add(1)
+		c.o.Counts.Malformed.Add(1)
 		return true
 	}
 	c.mu.Lock()
@@ -89,6 +91,7 @@ func (c *Conn) route(e *stanza.Elem) bool {
 	}
 	c.mu.Unlock()
 	c.counts.strays.Add(1)
+	c.o.Counts.Strays.Add(1)
 	return true
 }
 
@@ -142,6 +145,8 @@ func (c *Conn) builtin(e *stanza.Elem) bool {
 		return false
 	}
 	if len(e.Kids) != 1 {
+		c.counts.malformed.Add(1)
+		c.o.Counts.Malformed.Add(1)
 		c.auto(refusal(e, "modify", "bad-request", ""))
 		return true
 	}
@@ -180,6 +185,7 @@ func (c *Conn) info(iq *stanza.Elem, node string) {
 // decline refuses a request that nobody knows (RFC 6120, 8.4).
 func (c *Conn) decline(e *stanza.Elem) {
 	if typ := e.Get("type"); e.Is(nsClient, "iq") && (typ == "get" || typ == "set") {
+		c.o.Counts.Unknown.Add(1)
 		c.auto(refusal(e, "cancel", "service-unavailable", ""))
 	}
 }
@@ -189,9 +195,11 @@ func (c *Conn) decline(e *stanza.Elem) {
 func (c *Conn) auto(e *stanza.Elem) {
 	if len(c.out) > outQueue/2 {
 		c.counts.unanswered.Add(1)
+		c.o.Counts.Unanswered.Add(1)
 		return
 	}
 	if err := c.Send(e); err != nil && !errors.Is(err, ErrClosed) {
 		c.counts.unanswered.Add(1)
+		c.o.Counts.Unanswered.Add(1)
 	}
 }

@@ -75,7 +75,8 @@ type Options struct {
 	// refusal may overtake what explains it. The Handler may then not call Request.
 	Ordered bool
 
-	Log *slog.Logger
+	Counts *Counts // nil: nobody looks at them
+	Log    *slog.Logger
 
 	resolver resolver
 	dial     func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -202,6 +203,9 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.Handler == nil {
 		o.Handler = func(*stanza.Elem) bool { return false }
+	}
+	if o.Counts == nil {
+		o.Counts = &Counts{}
 	}
 	if o.resolver == nil {
 		o.resolver = net.DefaultResolver
