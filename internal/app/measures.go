@@ -68,7 +68,7 @@ type ending struct {
 type flow struct{ leg, direction string }
 
 // droppedBy are the facts of a leg that are packets which were not taken, and why.
-var droppedBy = map[string]string{"bad": "damaged", "foreign": "foreign", "dropped": "late"}
+var droppedBy = map[string]string{"bad": "damaged", "foreign": "foreign", "dropped": "late", "late": "late"}
 
 func newMeasures() *measures {
 	m := &measures{

@@ -76,6 +76,7 @@ func (a *App) sipMetrics() []admin.Sample {
 		count("jigasi_sip_panics_total", "Messages that met a defect of ours.", s.Panics.Load()),
 		count(dropped, help, s.Malformed.Load(), label("reason", "malformed")),
 		count(dropped, help, s.TooLarge.Load(), label("reason", "too_large")),
+		count(dropped, help, s.Headers.Load(), label("reason", "header")),
 		count(dropped, help, s.Stray.Load(), label("reason", "stray")),
 		count(dropped, help, s.Strangers.Load(), label("reason", "stranger")),
 		count(dropped, help, s.Busy.Load(), label("reason", "busy")),
@@ -105,6 +106,7 @@ func (a *App) xmppMetrics() []admin.Sample {
 		count(dropped, help, c.Unanswered.Load(), label("reason", "busy")),
 		count(dropped, help, c.Unknown.Load(), label("reason", "unknown")),
 		count(dropped, help, c.Broken.Load(), label("reason", "broken")),
+		count(dropped, help, c.Full.Load(), label("reason", "full")),
 		count(dropped, help, c.Forbidden.Load(), label("reason", "forbidden")),
 	}
 }

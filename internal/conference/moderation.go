@@ -128,7 +128,16 @@ func (s *Session) messageIn(e *stanza.Elem) {
 		return
 	}
 	m, ok := meetxml.ParseMessage(e)
-	if !ok || !s.isPart(from, m.Type) || !s.aboutUs(m.Room) {
+	switch {
+	case !ok:
+		if e.Kid(meetxml.NSMeet, "json-message") != nil {
+			s.opt.XMPP.Counts.Malformed.Add(1)
+		}
+		return
+	case !s.isPart(from, m.Type) || !s.aboutUs(m.Room):
+		if usualParts[m.Type] != "" { // people send each other other things
+			s.opt.XMPP.Counts.Forbidden.Add(1)
+		}
 		return
 	}
 	switch m.Type {
@@ -150,11 +159,14 @@ func (s *Session) aboutUs(room string) bool {
 	return room == "" || r.Equal(s.room) || s.node != "" && r.Equal(s.opt.Room)
 }
 
+// usualParts are the usual names of what a server has beside its rooms, by the type of their messages.
+var usualParts = map[string]string{"av_moderation": "avmoderation.", "room_metadata": "metadata.", "breakout_rooms": "breakout.", "visitors": "visitors."}
+
 // isPart reports whether a message of that type may come from there.
 func (s *Session) isPart(from stanza.JID, typ string) bool {
 	part, ok := s.parts[typ]
 	if !ok {
-		usual := map[string]string{"av_moderation": "avmoderation.", "room_metadata": "metadata.", "breakout_rooms": "breakout.", "visitors": "visitors."}[typ]
+		usual := usualParts[typ]
 		part = stanza.JID{Domain: usual + s.opt.Domain}
 		ok = usual != ""
 	}

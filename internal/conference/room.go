@@ -90,7 +90,10 @@ func (s *Session) presenceIn(e *stanza.Elem) {
 		switch {
 		case known:
 			s.who[o.Nick] = is
-		case len(s.who) < maxMembers && o.Nick != s.opt.Nick:
+		case o.Nick == s.opt.Nick:
+		case len(s.who) >= maxMembers:
+			s.opt.XMPP.Counts.Full.Add(1)
+		default:
 			s.who[o.Nick] = is
 			s.met.Add(1)
 			s.count()

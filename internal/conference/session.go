@@ -89,7 +89,11 @@ func (s *Session) act(m *jingle.Message, from string) {
 func (s *Session) take(list []jingle.Source) []jingle.Source {
 	var added []jingle.Source
 	for _, src := range list {
-		if src.Owner == "jvb" || src.Owner == "" || src.Owner == s.opt.Nick || len(s.sources) >= maxSources {
+		if src.Owner == "jvb" || src.Owner == "" || src.Owner == s.opt.Nick {
+			continue
+		}
+		if len(s.sources) >= maxSources {
+			s.opt.XMPP.Counts.Full.Add(1)
 			continue
 		}
 		s.sources[src.SSRC] = src

@@ -183,6 +183,7 @@ func (s *session) hangup(iq *stanza.Elem) {
 	occupant, one := s.b.only()
 	why := cause.Cause{Code: cause.Normal, Text: "hung up by the focus"}
 	if !one || s.b.o.Hangup == nil || !s.b.o.Hangup(occupant, why) {
+		s.b.counts[failed].Add(1)
 		_ = s.conn.ReplyError(iq, "cancel", "item-not-found", "send the hangup to the phone in its room")
 		return
 	}

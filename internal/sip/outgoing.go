@@ -81,6 +81,7 @@ func (u *UA) Dial(ctx context.Context, o DialOptions) (*Dialog, error) {
 	d.local, d.peer = name+"<"+from+">;tag="+d.localTag, remoteEnd{to: "<" + to.String() + ">", target: to.String()}
 	d.out = outbound{sdp: o.SDP, hasty: o.Hasty, rseq: map[string]uint32{}}
 	d.extra, d.localSDP = extras(o.Headers), o.SDP
+	u.Stats().Headers.Add(int64(len(o.Headers) - len(d.extra)))
 	d.timer.interval = max(0, u.opt.SessionExpires)
 	targets, err := u.targets(ctx, to, acc)
 	if err != nil {

@@ -72,6 +72,7 @@ type Wire interface {
 // Stats count what is not worth a log line. They only grow.
 type Stats struct {
 	Malformed, TooLarge, Stray atomic.Int64 // messages
+	Headers                    atomic.Int64 // that somebody wanted sent and may not be
 	Strangers                  atomic.Int64 // requests of strangers that were dropped
 	Banned                     atomic.Int64 // times that a stranger was banned
 	Busy                       atomic.Int64 // requests refused because too many are open

@@ -10,5 +10,6 @@ type Counts struct {
 	Unanswered atomic.Int64 // requests left without an answer, because too much waited already
 	Unknown    atomic.Int64 // requests that nobody here knows
 	Broken     atomic.Int64 // connections that ended because their XML could not be read, or was too much at once
+	Full       atomic.Int64 // members and streams of a room beyond those that there may be
 	Forbidden  atomic.Int64 // requests of somebody who may not, out of order, or that could not be read, refused by our seat
 }
