@@ -5,8 +5,10 @@ package peers
 import (
 	"fmt"
 	"net"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,6 +18,8 @@ import (
 // kamailio is a registrar and proxy for the domain lab.test, at which every user has the password secret.
 type kamailio struct {
 	port, tls int
+	config    string
+	cmd       *exec.Cmd
 }
 
 // registrar is how a Kamailio is set up.
@@ -40,23 +44,37 @@ func startKamailio(t *testing.T, a *authority, r registrar) *kamailio {
 	k := &kamailio{port: freePorts(t, 2)}
 	k.tls = k.port + 1
 	dir := t.TempDir()
-	cfg := fill(t, dir, "kamailio.cfg", map[string]string{
+	k.config = fill(t, dir, "kamailio.cfg", map[string]string{
 		"PORT": fmt.Sprint(k.port), "TLS": fmt.Sprint(k.tls), "CERT": cert, "KEY": key, "CA": a.file, "NONCE": fmt.Sprint(r.nonce), "DIGEST": r.digest,
 	})
-	runKamailio(t, cfg, k.tls)
+	k.cmd = runKamailio(t, k.config, k.tls)
 	return k
 }
 
+// restart kills it, with all its connections and what it knew, and starts it again.
+func (k *kamailio) restart(t *testing.T) {
+	t.Helper()
+	_ = syscall.Kill(-k.cmd.Process.Pid, syscall.SIGKILL)
+	eventually(t, 10*time.Second, "Kamailio is dead", func() bool {
+		c, err := net.Dial("tcp", addr(k.tls))
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+	k.cmd = runKamailio(t, k.config, k.tls)
+}
+
 // runKamailio runs one with a configuration until the end of the test, and returns when it takes connections at a port.
-func runKamailio(t *testing.T, cfg string, port int) {
+func runKamailio(t *testing.T, cfg string, port int) *exec.Cmd {
 	t.Helper()
 	dir := filepath.Dir(cfg)
-	child(t, "kamailio", "-f", cfg, "-DD", "-E", "-m", "32", "-M", "4", "-Y", dir, "-w", dir)
+	cmd := child(t, "kamailio", "-f", cfg, "-DD", "-E", "-m", "32", "-M", "4", "-Y", dir, "-w", dir)
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		c, err := net.Dial("tcp", addr(port))
 		if err == nil {
 			c.Close()
-			return
+			return cmd
 		}
 		if time.Now().After(end) {
 			t.Fatal("kamailio does not start")

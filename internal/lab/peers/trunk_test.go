@@ -144,6 +144,39 @@ func TestDialOutThatFails(t *testing.T) {
 	})
 }
 
+// TestTheRegistrarRestarts: one that loses its TLS connections, and all it knew, is registered at anew before the
+// registration would have been refreshed, and calls reach the gateway again.
+func TestTheRegistrarRestarts(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	k := startKamailio(t, a, registrar{})
+	g := start(t, func(cfg *config.Config) {
+		behind(k, a, "tls")(cfg)
+		cfg.SIP.Accounts[0].Expires, cfg.SIP.Accounts[0].KeepAlive = config.Duration(time.Hour), "none"
+	})
+	registered(t, g)
+	people := []*bot.Bot{g.Join("alpha", 620), g.Join("alpha", 880)}
+	k.restart(t)
+	b := k.phone(t, softphone{user: "phone", hz: 440, ca: a.file, transport: "tls", manual: true})
+	eventually(t, 20*time.Second, "the registrar finds the gateway again", func() bool {
+		b.forget()
+		b.do("dial", "sip:gw@lab.test")
+		for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+			if _, ok := b.saw("CALL_ESTABLISHED"); ok {
+				return true
+			}
+			if _, ok := b.saw("CALL_CLOSED"); ok {
+				return false
+			}
+		}
+		b.do("hangup", "")
+		return false
+	})
+	bothWays(t, b, people, 620, 880)
+	b.do("hangup", "")
+	ended(t, g)
+}
+
 // TestRegistration: what a registrar can ask for, and what is not to be trusted.
 func TestRegistration(t *testing.T) {
 	for name, c := range map[string]struct {
