@@ -29,6 +29,9 @@ func (d *Dialog) try() {
 		a.dead = true
 	}
 	if len(d.out.targets) == 0 {
+		if d.follow() {
+			return
+		}
 		why := d.out.why
 		if why == (cause.Cause{}) {
 			why = cause.Cause{Code: cause.Unavailable, Text: "the SIP server does not answer"}

@@ -47,7 +47,7 @@ func (a *account) credentials(req *sip.Request) *credentials {
 }
 
 // authorize adds the credentials that are known, in a call of ours by way of the account's server. Nobody
-// else is told any: not who was called by a redirect, and not who called us (T19).
+// else is told any: not who was called by a redirect to elsewhere, and not who called us (T19).
 func (d *Dialog) authorize(req *sip.Request, f siptx.Flow) *credentials {
 	if !d.trusts(f) {
 		return nil
@@ -58,9 +58,9 @@ func (d *Dialog) authorize(req *sip.Request, f siptx.Flow) *credentials {
 }
 
 func (d *Dialog) trusts(f siptx.Flow) bool {
-	if d.account == nil || d.inbound || d.out.redirects > 0 {
+	if d.account == nil || d.inbound {
 		return false
 	}
 	ip := f.Remote().Addr()
-	return ip == d.out.home || d.account.knows(ip)
+	return d.out.redirects == 0 && ip == d.out.home || d.account.knows(ip)
 }

@@ -19,6 +19,8 @@ type outbound struct {
 	attempts  []*attempt // the last is the one that counts
 	cancelled bool
 	redirects int
+	moved     []sip.Uri         // addresses of redirections that were not called yet
+	called    []string          // those that were, and the first
 	home      netip.Addr        // where the account's INVITE went: who may challenge (T19)
 	rseq      map[string]uint32 // remote tag -> last RSeq
 	limit     *time.Timer
@@ -28,9 +30,8 @@ type outbound struct {
 }
 
 const (
-	maxRedirects = 5
-	maxForks     = 16
-	patience     = 4 * time.Second // for any answer, where there is another target (T42)
+	maxForks = 16
+	patience = 4 * time.Second // for any answer, where there is another target (T42)
 )
 
 // DialOptions is a call to be made.
@@ -241,33 +242,8 @@ func (d *Dialog) refused(a *attempt, res *sip.Response) {
 		return
 	case status >= 300 && status < 400 && d.redirected(res):
 		return
+	case status >= 400 && status < 600 && d.follow():
+		return
 	}
 	d.end(why)
-}
-
-// redirected follows the first usable Contact of a 3xx (RFC 3261, 8.1.3.4). Whoever it names is told no
-// credentials (T19).
-func (d *Dialog) redirected(res *sip.Response) bool {
-	c := res.Contact()
-	if d.out.redirects++; c == nil || c.Address.Wildcard || d.out.redirects > maxRedirects || c.Address.String() == d.peer.target {
-		return false
-	}
-	to := c.Address
-	to.Headers = nil
-	d.peer.target = to.String()
-	d.beside(func() {
-		targets, err := d.ua.targets(d.ua.ctx, to, nil)
-		d.post(func() {
-			switch {
-			case d.out.cancelled:
-				d.end(cause.Cause{Code: cause.Cancelled})
-			case err != nil:
-				d.end(cause.Of(err))
-			default:
-				d.out.targets = targets
-				d.try()
-			}
-		})
-	})
-	return true
 }

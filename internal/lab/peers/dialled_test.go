@@ -83,6 +83,21 @@ func TestSippIsDialled(t *testing.T) {
 		there.finish(t)
 		ended(t, g)
 	})
+	t.Run("moved to one of two", func(t *testing.T) {
+		busy := newCalled().responds("486 Busy Here", "").recv(`request="ACK"`).begin(t, g)
+		there := newCalled().responds("200 OK", description()).recv(`request="ACK"`).asked("BYE", "200 OK").begin(t, g)
+		for _, port := range []int{busy.port, there.port} {
+			eventually(t, 20*time.Second, "sipp listens", func() bool { return !allFree(port, 1) })
+		}
+		here, nick := dialled(t, g, newCalled().responds("302 Moved", "",
+			fmt.Sprintf("Contact: <sip:b@127.0.0.1:%d>;q=0.2, <sip:a@127.0.0.1:%d>;q=0.8", there.port, busy.port)).recv(`request="ACK"`))
+		reads(t, people[0], nick, "Connected")
+		here.finish(t)
+		busy.finish(t)
+		g.app.HangupAll()
+		there.finish(t)
+		ended(t, g)
+	})
 	t.Run("busy", func(t *testing.T) {
 		run, nick := dialled(t, g, newCalled().responds("486 Busy Here", "").recv(`request="ACK"`))
 		reads(t, people[0], nick, "Busy Here")
