@@ -183,6 +183,8 @@ func keyWay(s string) sipleg.KeyWay {
 		return sipleg.KeysRTP
 	case "info":
 		return sipleg.KeysInfo
+	case "inband":
+		return sipleg.KeysTones
 	}
 	return sipleg.KeysAuto
 }

@@ -178,7 +178,7 @@ func (l *loader) checkAccount(key string, a *SIPAccount) {
 		l.oneOf(key+".transport", a.Transport, transports...)
 	}
 	l.oneOf(key+".keep_alive", a.KeepAlive, "options", "crlf", "register", "none")
-	l.oneOf(key+".dtmf", a.DTMF, "auto", "rtp", "info")
+	l.oneOf(key+".dtmf", a.DTMF, "auto", "rtp", "info", "inband")
 	l.checkCodecs(key+".codecs", a.Codecs)
 	l.checkLanguage(key+".language", a.Language)
 	if a.CallerName != "" {

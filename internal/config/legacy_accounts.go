@@ -277,7 +277,7 @@ func (b block) srtp() string {
 
 func (b block) dtmf() string {
 	p := b.prop("DTMF_METHOD")
-	known := map[string]string{"": "auto", "AUTO_DTMF": "auto", "RTP_DTMF": "rtp", "SIP_INFO_DTMF": "info"}
+	known := map[string]string{"": "auto", "AUTO_DTMF": "auto", "RTP_DTMF": "rtp", "SIP_INFO_DTMF": "info", "INBAND_DTMF": "inband"}
 	m, ok := known[strings.ToUpper(p.value)]
 	if !ok {
 		b.warn(Warning, p, "%.20q is not spoken here: auto is used, which is events where the phone takes them, else INFO", p.value)

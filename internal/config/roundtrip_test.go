@@ -14,7 +14,7 @@ import (
 func oldFile(r *rand.Rand, names map[string][]string) string {
 	values := []string{
 		"true", "false", "TRUE", "0", "1", "-1", "25", "5061", "99999999999999999999", "9223372036854775807", "", "x", "a@b.example", "sip.example.org", "10.0.0.1", "::1",
-		"c2VjcmV0", "not base64!", "conference,muc", "a=b, c=d", `["a.b","c.d"]`, "opus", "1000", "UDP", "TLS", "OPTIONS", "SIP_INFO_DTMF",
+		"c2VjcmV0", "not base64!", "conference,muc", "a=b, c=d", `["a.b","c.d"]`, "opus", "1000", "UDP", "TLS", "OPTIONS", "SIP_INFO_DTMF", "INBAND_DTMF",
 		"env:HOME", "file:/etc/passwd", "plain:x", "# no comment", "- dash", "{a}", "[b]", "null", "~", "yes", "1e3", "0x10", "'", `"quoted"`, "ä ö €", "a: b", "trailing:", "%", "*star", "&and", "!bang", "|", ">", "@at", "`tick`",
 		"https://{host}{subdomain}/http-bind?room={roomName}", "jigasibrewery@internal.auth.example.com",
 	}

@@ -124,7 +124,7 @@ type SIPAccount struct {
 	Extra         []SIPHeader `yaml:"extra_headers" doc:"Headers to add to our requests."`
 	Codecs        []string    `yaml:"codecs" doc:"In place of media.codecs."`
 	SRTP          string      `yaml:"srtp" doc:"In place of media.srtp."`
-	DTMF          string      `yaml:"dtmf" doc:"How keys are sent to the phone: auto, rtp or info."`
+	DTMF          string      `yaml:"dtmf" doc:"How keys are sent to the phone: auto (rtp, else info), rtp, info, or inband (tones in the sound)."`
 	CallerName    string      `yaml:"caller_name" doc:"In place of meeting.caller_name."`
 	Language      string      `yaml:"language" doc:"Language of the voice for this account's calls: en, de, fr or es; default sounds.language. A caller's Accept-Language goes before it."`
 	Heartbeat     Duration    `yaml:"heartbeat" doc:"Ask the other side by INFO so often whether it is alive; 0 is never."`

@@ -37,6 +37,7 @@ type Player struct {
 type item struct {
 	pcm  []int16
 	done func()
+	key  bool // the tones of one
 }
 
 // NewPlayer makes a player for a phone that speaks lang.
@@ -49,7 +50,7 @@ func (p *Player) Play(s Sound, done func()) {
 	p.mu.Lock()
 	ok := pcm != nil && len(p.queue) < maxQueue
 	if ok {
-		p.queue = append(p.queue, item{pcm, done})
+		p.queue = append(p.queue, item{pcm: pcm, done: done})
 		p.busy.Store(true)
 	}
 	p.mu.Unlock()

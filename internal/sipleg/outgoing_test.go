@@ -216,6 +216,7 @@ func TestWhichWayKeysGo(t *testing.T) {
 		info   int  // INFOs that the phone gets
 	}{
 		{sipleg.KeysAuto, false, 1}, {sipleg.KeysAuto, true, 0}, {sipleg.KeysInfo, true, 1}, {sipleg.KeysInfo, false, 1}, {sipleg.KeysRTP, false, 0}, {sipleg.KeysRTP, true, 0},
+		{sipleg.KeysTones, true, 1}, // the rig has no voice
 	} {
 		r := newRig(t)
 		r.opt.Keys, r.opt.MinKey = c.way, 120

@@ -30,11 +30,12 @@ import (
 // A KeyWay is how keys go to a phone.
 type KeyWay uint8
 
-// The ways: events in the sound where the phone takes them and INFO else, or one of the two alone.
+// The ways: events in the sound where the phone takes them and INFO else, one of the two alone, or tones in the sound.
 const (
 	KeysAuto KeyWay = iota
 	KeysRTP
 	KeysInfo
+	KeysTones // INFO where phones are told nothing by a voice: then nothing can be laid over the meeting
 )
 
 // Options makes legs.
@@ -209,7 +210,11 @@ func (l *Leg) Send(s leg.Signal) {
 	switch s := s.(type) {
 	case leg.Digit:
 		s.Duration = max(s.Duration, l.opt.MinKey)
-		if l.opt.Keys == KeysInfo || !l.port.SendKey(s.Key, s.Duration) && l.opt.Keys != KeysRTP {
+		if l.opt.Keys == KeysTones && l.player != nil {
+			l.post(func() { l.keyTones(s) })
+			return
+		}
+		if l.opt.Keys == KeysInfo || l.opt.Keys == KeysTones || !l.port.SendKey(s.Key, s.Duration) && l.opt.Keys != KeysRTP {
 			l.post(func() { l.infoKey(s) })
 		}
 	case leg.Mute:

@@ -130,6 +130,13 @@ func (l *Leg) listen() {
 	l.joinPort()
 }
 
+// keyTones lays the tones of a key over the meeting, once somebody hears them.
+func (l *Leg) keyTones(d leg.Digit) {
+	if l.phase == leg.Up && !l.player.Key(d.Key, d.Duration) {
+		l.log.Debug("a key was dropped: too many wait")
+	}
+}
+
 // The keys of a phone that are for us: star and a digit within starLimit.
 const starLimit = 3 * time.Second
 
