@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -86,6 +87,30 @@ func TestPostsOutliveTheMeeting(t *testing.T) {
 	})
 	if got := strings.Join(h.events(), " "); got != "START JOIN one two three END" {
 		t.Error(got)
+	}
+}
+
+// TestHangingURL: one that takes a connection and never answers holds up neither the meeting nor the other URL.
+func TestHangingURL(t *testing.T) {
+	stuck, good := &hook{hang: true}, &hook{}
+	a := open(t, Options{Dir: t.TempDir(), Forms: []string{"txt"}, Posts: []string{stuck.start(t), good.start(t)}, Client: loopback(t)})
+	s := meet(t, a, "r", time.Now(), "one", "two")
+	until(t, "telling the other", func() bool { return len(good.events()) == 5 })
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := s.End(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if text := string(read(t, filepath.Join(a.opt.Dir, s.name, s.file+".txt"))); !strings.Contains(text, "Alice: two") {
+		t.Error(text)
+	}
+	stuck.set(0, false)
+	until(t, "telling the rest", func() bool {
+		_ = a.finish(t.Context(), s.name)
+		return len(stuck.events()) == 5
+	})
+	if got := strings.Join(stuck.events(), " "); got != "START JOIN one two END" || len(good.events()) != 5 {
+		t.Error(got, good.events())
 	}
 }
 
