@@ -21,7 +21,7 @@ func label(name, value string) admin.Label { return admin.Label{Name: name, Valu
 
 // metrics are our own, beside those that Jigasi has (docs/limits.md says what is dropped and counted).
 func (a *App) metrics() []admin.Sample {
-	return slices.Concat(a.callMetrics(), a.measures.samples(), a.xmppMetrics(), a.sipMetrics(), a.breweryMetrics(), a.feedMetrics(), a.speech.metrics(), a.archiveMetrics())
+	return slices.Concat(a.callMetrics(), a.measures.samples(), a.xmppMetrics(), a.sipMetrics(), a.breweryMetrics(), a.feedMetrics(), a.transcribers.metrics(), a.speech.metrics(), a.archiveMetrics())
 }
 
 func (a *App) callMetrics() []admin.Sample {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"jigasi/internal/admin"
 	"jigasi/internal/bridge"
 	"jigasi/internal/conference"
 	"jigasi/internal/exchange"
@@ -101,4 +102,23 @@ func roomURL(p exchange.Place) string {
 		path = p.Tenant + "/" + path
 	}
 	return "https://" + p.Domain + "/" + path
+}
+
+// metrics are those of transcribers that are called into rooms. None bears a word, or the name of a meeting.
+func (t *transcribers) metrics() []admin.Sample {
+	if t == nil {
+		return nil
+	}
+	c := &t.counts
+	const dropped, droppedHelp = "jigasi_transcriber_dropped_total", "Packets of speakers that were not heard, by reason."
+	return []admin.Sample{
+		gauge("jigasi_transcriber_sessions", "Transcribers in rooms, or on their way.", float64(c.Sessions.Load())),
+		count("jigasi_transcriber_ended_total", "Transcribers that have left in peace.", c.Ended.Load()),
+		count("jigasi_transcriber_failed_total", "Transcribers that ended otherwise.", c.Failed.Load()),
+		count("jigasi_transcriber_incomplete_total", "Transcriptions of which something did not arrive where it belongs.", c.Missing.Load()),
+		count("jigasi_transcriber_concealed_total", "Packets that never came and were covered.", c.Concealed.Load()),
+		count(dropped, droppedHelp, c.Unheard.Load(), label("reason", "unheard")),
+		count(dropped, droppedHelp, c.Damaged.Load(), label("reason", "damaged")),
+		count(dropped, droppedHelp, c.Late.Load(), label("reason", "late")),
+	}
 }

@@ -31,6 +31,7 @@ type browser struct {
 
 	mu    sync.Mutex
 	state browserState
+	line  []byte // the same, as it was told
 	said  bytes.Buffer
 }
 
@@ -90,6 +91,12 @@ func browseAt(t *testing.T, page, service, room string, hz float64, tones ...flo
 	if err := os.WriteFile(file, wav.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	return browseSaying(t, page, service, room, file, tones...)
+}
+
+// browseSaying opens a page, which joins at a service and says a WAV file again and again.
+func browseSaying(t *testing.T, page, service, room, file string, tones ...float64) *browser {
+	t.Helper()
 	playwright, err := filepath.Abs(cache + "/playwright-core/package/index.mjs")
 	if err != nil {
 		t.Fatal(err)
@@ -116,11 +123,13 @@ func browseAt(t *testing.T, page, service, room string, hz float64, tones ...flo
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
-		for lines := bufio.NewScanner(out); lines.Scan(); {
+		lines := bufio.NewScanner(out)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
 			var s browserState
 			if json.Unmarshal(lines.Bytes(), &s) == nil {
 				b.mu.Lock()
-				b.state = s
+				b.state, b.line = s, bytes.Clone(lines.Bytes())
 				b.mu.Unlock()
 			}
 		}

@@ -41,7 +41,8 @@ type prosody struct {
 // accounts by file name of the host, as Prosody writes it.
 var accounts = map[string]string{
 	"auth%2emeet%2etest/jigasi": "secret", "auth%2emeet%2etest/focus": "focuspw",
-	"sha1%2emeet%2etest/jigasi": "secret", "sha256%2emeet%2etest/jigasi": "secret", "plain%2emeet%2etest/jigasi": "secret",
+	"recorder%2emeet%2etest/transcriber": "hidden",
+	"sha1%2emeet%2etest/jigasi":          "secret", "sha256%2emeet%2etest/jigasi": "secret", "plain%2emeet%2etest/jigasi": "secret",
 }
 
 // newProsody starts one until the end of the test; services is Lua, of mod_external_services.

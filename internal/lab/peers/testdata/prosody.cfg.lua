@@ -36,6 +36,11 @@ VirtualHost "auth.meet.test"
   authentication = "internal_hashed"
   storage = "internal"
 
+-- The hidden domain: who logs in here is no person.
+VirtualHost "recorder.meet.test"
+  authentication = "internal_hashed"
+  storage = "internal"
+
 -- A host for each SASL mechanism that the gateway knows.
 VirtualHost "sha1.meet.test"
   authentication = "internal_hashed"
