@@ -88,7 +88,7 @@ func (l *Leg) answerNow() {
 func (l *Leg) place() {
 	for len(l.ways) > 0 {
 		way := l.ways[0]
-		l.ways = l.ways[1:]
+		l.ways, l.tried = l.ways[1:], way
 		d, err := way()
 		switch {
 		case err == nil:
@@ -110,9 +110,19 @@ func elsewhere(why cause.Cause) bool {
 	return why.Code == cause.Unavailable || why.Code == cause.Timeout || why.Code == cause.AuthFailed || why.Status >= 500 && why.Status < 600
 }
 
-// another calls by the next way, if the one that just ended allows that.
+// another calls by the next way, if the one that just ended allows that; or by the same, without encryption, where
+// that is optional and the phone does not take an offer of both.
 func (l *Leg) another(why cause.Cause) bool {
-	if len(l.ways) == 0 || l.why != (cause.Cause{}) || l.phase != leg.Trying || l.agreed || !elsewhere(why) {
+	switch {
+	case l.why != (cause.Cause{}) || l.phase != leg.Trying || l.agreed || l.tried == nil:
+		return false
+	case why.Code == cause.NoCodec && why.Status != 0 && l.local.SRTP == sdp.Optional:
+		l.local.SRTP, l.local.Keys = sdp.Off, nil
+		l.ways = append([]func() (*sip.Dialog, error){l.tried}, l.ways...)
+		l.log.Info("the phone does not take optional encryption, calling it again without")
+		l.place()
+		return true
+	case len(l.ways) == 0 || !elsewhere(why):
 		return false
 	}
 	l.log.Warn("a way to call failed, trying the next", "why", why.String())

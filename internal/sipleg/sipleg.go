@@ -75,6 +75,7 @@ type Leg struct {
 	dialog  *sip.Dialog
 	shown   atomic.Pointer[sip.Dialog]    // the same, for Report
 	ways    []func() (*sip.Dialog, error) // outgoing: how the call can still be placed
+	tried   func() (*sip.Dialog, error)   // the last of them
 	phase   leg.Phase
 	local   sdp.Local
 	result  sdp.Result

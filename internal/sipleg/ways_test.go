@@ -3,11 +3,13 @@ package sipleg_test
 import (
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
 	"jigasi/internal/cause"
 	"jigasi/internal/leg"
+	"jigasi/internal/sdp"
 	"jigasi/internal/sip"
 	"jigasi/internal/sipleg"
 )
@@ -121,5 +123,31 @@ func TestNoOtherAccountForTheCalled(t *testing.T) {
 			t.Errorf("%d: called by another way", status)
 		default:
 		}
+	}
+}
+
+// TestPlainForWhoRefusesEncryption: a phone that cannot read an offer of both, as many cannot, is offered plain sound where
+// encryption is optional, once; and not where it is required.
+func TestPlainForWhoRefusesEncryption(t *testing.T) {
+	for policy, again := range map[sdp.Policy]bool{sdp.Optional: true, sdp.Required: false, sdp.Off: false} {
+		r := newRig(t)
+		r.opt.SRTP = policy
+		l := r.out()
+		l.Answer()
+		first := r.call()
+		if got := strings.Contains(string(first.SDP()), "RTP/SAVP"); got != (policy != sdp.Off) {
+			t.Errorf("policy %v offers encryption: %v", policy, got)
+		}
+		first.Reject(cause.Cause{Code: cause.NoCodec, Status: 488})
+		if !again {
+			over(t, l, cause.NoCodec)
+			continue
+		}
+		second := r.call()
+		if offer := string(second.SDP()); strings.Contains(offer, "RTP/SAVP") || strings.Contains(offer, "a=crypto") || !strings.Contains(offer, "RTP/AVP") {
+			t.Errorf("offers again\n%s", offer)
+		}
+		second.Reject(cause.Cause{Code: cause.NoCodec, Status: 488})
+		over(t, l, cause.NoCodec)
 	}
 }
