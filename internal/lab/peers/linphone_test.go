@@ -34,7 +34,7 @@ type linphone struct {
 }
 
 // startLinphone starts a phone that says a tone by a sound file and writes what it hears to another.
-func startLinphone(t *testing.T, transport, codec string, hz float64) *linphone {
+func startLinphone(t *testing.T, transport, codec, encryption string, hz float64) *linphone {
 	t.Helper()
 	l := &linphone{t: t, dir: t.TempDir(), hz: hz, rate: 8000}
 	if codec == "opus" {
@@ -46,7 +46,7 @@ func startLinphone(t *testing.T, transport, codec string, hz float64) *linphone 
 	ports := map[string]int{"udp": -1, "tcp": -1, "tls": -1}
 	ports[transport] = port
 	conf := fill(t, l.dir, "linphonerc", map[string]string{
-		"UDP": fmt.Sprint(ports["udp"]), "TCP": fmt.Sprint(ports["tcp"]), "MEDIA": fmt.Sprint(media),
+		"UDP": fmt.Sprint(ports["udp"]), "TCP": fmt.Sprint(ports["tcp"]), "ENCRYPTION": encryption, "MANDATORY": fmt.Sprint(b2i(encryption != "none")), "MEDIA": fmt.Sprint(media),
 		"PCMU": fmt.Sprint(b2i(codec == "PCMU")), "PCMA": fmt.Sprint(b2i(codec == "PCMA")), "OPUS": fmt.Sprint(b2i(codec == "opus")),
 	})
 	for _, d := range []string{".local/share/linphone", ".config/linphone"} {
@@ -155,21 +155,23 @@ func (l *linphone) sayEachOther(people []*bot.Bot) {
 // TestLinphone: a phone of another make (belle-sip, mediastreamer) calls and is called, hears and is heard, is told keys
 // and sends some, and holds.
 func TestLinphone(t *testing.T) {
-	for _, c := range []struct{ transport, codec string }{{"udp", "PCMA"}, {"tcp", "opus"}} {
+	for _, c := range []struct{ transport, codec, encryption string }{{"udp", "PCMA", "none"}, {"tcp", "opus", "srtp"}} {
 		t.Run(c.codec+" over "+c.transport, func(t *testing.T) {
 			t.Parallel()
 			g := start(t, func(cfg *config.Config) {
 				inAlpha(cfg)
 				inBrewery(cfg)
-				cfg.Meeting.Mute = true
+				cfg.Meeting.Mute, cfg.Media.SRTP = true, "optional"
 			})
 			people := []*bot.Bot{g.Join("alpha", 620), g.Join("alpha", 880)}
-			l := startLinphone(t, c.transport, c.codec, 440)
+			l := startLinphone(t, c.transport, c.codec, c.encryption, 440)
 			l.do("call " + g.target(c.transport, "room"))
 			l.says("connected")
 			l.sayEachOther(people)
 			l.keys(people[0])
 			l.holds(people[0], g.app.Calls()[0].Occupant.Resource)
+			l.do("transfer sip:elsewhere@127.0.0.1")
+			l.says("transfer")
 			l.do("*6")
 			eventually(t, 20*time.Second, "*6 mutes", func() bool { return loudest(people[0], 440) < -60 })
 			l.do("*6")
