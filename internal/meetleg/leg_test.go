@@ -191,3 +191,27 @@ func TestStatusIsShown(t *testing.T) {
 		}
 	})
 }
+
+// TestUnmutedByLeave: a phone that says it can be heard is heard where the meeting lets it, and only there.
+func TestUnmutedByLeave(t *testing.T) {
+	seat(t, func(s *server, l *Leg) {
+		moderation := func(what string) {
+			s.say(`<message xmlns='jabber:client' from='avmoderation.x'><json-message xmlns='http://jitsi.org/jitmeet'>{"type":"av_moderation",` + what + `,"mediaType":"audio"}</json-message></message>`)
+		}
+		says := func(muted, want bool) {
+			t.Helper()
+			l.Send(leg.Muted{On: muted, OK: true})
+			synctest.Wait()
+			if got := l.voice.muted.Load(); got != want {
+				t.Errorf("the phone says %v, and is silent: %v", muted, got)
+			}
+		}
+		says(true, true)
+		says(false, false)
+		moderation(`"enabled":true`)
+		says(true, true)
+		says(false, true)
+		moderation(`"approved":true`)
+		says(false, false)
+	})
+}
