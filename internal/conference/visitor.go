@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/url"
 	"strings"
+	"time"
 
 	"jigasi/internal/cause"
 	"jigasi/internal/meetxml"
@@ -212,6 +213,7 @@ func (s *Session) promote(p meetxml.Promotion) {
 	s.depart(cause.Cause{Code: cause.Lost, Text: "moved from the visitors into the meeting"})
 	s.goHome()
 	s.promoted, s.direct, s.wanted = p.Username, true, false
+	s.presence.RaisedHand = time.Time{} // it was answered
 	s.focus.jid = p.Focus
 	s.enter()
 }

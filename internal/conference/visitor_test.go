@@ -191,6 +191,9 @@ func TestPromotion(t *testing.T) {
 				want := map[bool]string{true: "result", false: "error"}[m[0] == by]
 				s.hears(want)
 			}
+			s.s.RaiseHand()
+			s.hears("presence")
+			s.told(news.HandRaised)
 			s.quiet(time.Second)
 			s.say(promotion(by, allowed))
 			s.hears("result")
@@ -202,7 +205,7 @@ func TestPromotion(t *testing.T) {
 			if s.opt.URL != "https://meet.localhost/http-bind?customusername=q7pz&room=alpha" || s.opt.Domain != "meet.localhost" {
 				t.Errorf("logs in to %s by %s", s.opt.Domain, s.opt.URL)
 			}
-			if p := s.hears("join"); p.Get("to") != me || p.Kid("", "SourceInfo") == nil || p.Kid("", "audiomuted").Text != "true" {
+			if p := s.hears("join"); p.Get("to") != me || p.Kid("", "SourceInfo") == nil || p.Kid("", "audiomuted").Text != "true" || p.Kid("", "jitsi_participant_raisedHand") != nil {
 				t.Errorf("joins by %v", p)
 			}
 			s.focusHere()
