@@ -67,6 +67,7 @@ type Recorder struct {
 	log  *slog.Logger
 	quit chan struct{}
 	done chan struct{}
+	once sync.Once // of Close
 
 	mu     sync.Mutex
 	fresh  []*Track // since the last turn
@@ -111,9 +112,11 @@ func (r *Recorder) Track(id, name string) *Track {
 
 // Close writes what there is and ends the recording. The error says that some of it is missing.
 func (r *Recorder) Close() error {
-	close(r.quit)
-	<-r.done
-	r.o.Counts.Recorders.Add(-1)
+	r.once.Do(func() {
+		close(r.quit)
+		<-r.done
+		r.o.Counts.Recorders.Add(-1)
+	})
 	return r.err
 }
 

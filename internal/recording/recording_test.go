@@ -189,7 +189,7 @@ func TestOneOfBoth(t *testing.T) {
 				a.Push(bytesOf(400), o.Start.Add(time.Duration(i)*20*time.Millisecond))
 			}
 		}
-		if err := r.Close(); err != nil {
+		if err := errors.Join(r.Close(), r.Close()); err != nil || o.Counts.Recorders.Load() != 0 {
 			t.Fatal(err)
 		}
 		var got []string
