@@ -47,6 +47,7 @@ type Options struct {
 	Loopback bool // for demo and tests: media may use loopback addresses, and anybody may call where nobody is named
 	// OnRequest is called when somebody asks for a graceful shutdown over HTTP. It must not block.
 	OnRequest func()
+	Away      time.Duration   // how long a phone waits for a meeting that is lost; 0 is what package call says
 	Names     *locate.Locator // finds servers by name; nil asks the system's name servers
 	Log       *slog.Logger
 }
@@ -126,7 +127,7 @@ func New(cfg *config.Config, o Options) (*App, error) {
 	}
 	a.exchange = exchange.New(exchange.Options{
 		Rules: rules(cfg), ByAccount: accountRules(cfg), MaxCalls: cfg.Limits.Calls, JoinLimit: cfg.Meeting.JoinTimeout, UserAsNick: cfg.Meeting.NickFromUser,
-		CallOptions: call.Options{RingLimit: cfg.Limits.Ring + ringSlack, WaitLimit: max(waitLimit, cfg.Visitors.Queue.Timeout+waitSlack), AnswerAfter: never(cfg.Meeting.AloneAnswer), TellFull: cfg.Sounds.TellFull && cfg.Sounds.Enabled},
+		CallOptions: call.Options{MoveLimit: o.Away, RingLimit: cfg.Limits.Ring + ringSlack, WaitLimit: max(waitLimit, cfg.Visitors.Queue.Timeout+waitSlack), AnswerAfter: never(cfg.Meeting.AloneAnswer), TellFull: cfg.Sounds.TellFull && cfg.Sounds.Enabled},
 		Shown:       func(number string) string { return shownName(cfg.Meeting.CallerName, number) },
 		Dialling:    exchange.DialLimits{PerRoom: cfg.DialOut.PerRoom, PerMinute: cfg.DialOut.PerMinute, Longest: cfg.DialOut.Longest},
 		Overloaded:  a.strain.why,

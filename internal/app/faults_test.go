@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"jigasi/internal/app"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -126,4 +127,60 @@ func TestT38_Partition(t *testing.T) {
 	}
 	p.d.Hangup(cause.Cause{Code: cause.Normal})
 	eventually(t, 15*time.Second, "the call ends", func() bool { return len(m.app.Calls()) == 0 })
+}
+
+// T38: a partition that lasts ends the call by our own rule, and leaves nothing of it; when the network is back, the next
+// call is taken and heard.
+func TestT38_LongPartition(t *testing.T) {
+	t.Parallel()
+	var r *relay.TCP
+	as := app.Options{Log: logger(t)}
+	if !soak.Full() {
+		as.Away = 3 * time.Second
+	}
+	m := startAs(t, lab.Options{}, as, func(cfg *config.Config) {
+		var err error
+		if r, err = relay.NewTCP(cfg.XMPP.Server); err != nil {
+			t.Fatal(err)
+		}
+		cfg.XMPP.Server, cfg.XMPP.Ping = r.Addr(), 5*time.Second
+		withBrewery(cfg)
+	})
+	t.Cleanup(r.Close)
+	eventually(t, 20*time.Second, "the focus sees the gateway", joined(m))
+	p, _ := connected(t, m)
+	nick := m.nick(t)
+	var gone atomic.Bool
+	gone.Store(true)
+	m.Bridge.Lose(func(endpoint string, _ []byte) bool { return endpoint == nick && gone.Load() })
+	r.Stall()
+	cut := time.Now()
+	ended := func() bool {
+		select {
+		case <-p.over:
+			return len(m.app.Calls()) == 0 && m.app.PortsInUse() == 0
+		default:
+			return false
+		}
+	}
+	within(t, 90*time.Second, "the phone is told, and nothing of the call is left", ended)
+	t.Logf("ended after %v", time.Since(cut).Round(100*time.Millisecond))
+	if soak.Full() {
+		<-time.After(time.Until(cut.Add(2 * time.Minute)))
+	}
+	r.Heal()
+	gone.Store(false)
+	back := time.Now()
+	var q *caller
+	promised(t, 10*time.Second, "a call is taken", func() bool {
+		q, _ = m.tryCall(t, "alpha", 440, "PCMU")
+		return q != nil
+	})
+	if q == nil {
+		return
+	}
+	promised(t, time.Until(back.Add(20*time.Second)), "the next phone hears the meeting", func() bool { return q.tone(620) > -40 })
+	t.Logf("taken and heard %v after the network was back", time.Since(back).Round(100*time.Millisecond))
+	eventually(t, 30*time.Second, "the brewery is joined again", joined(m))
+	q.d.Hangup(cause.Cause{Code: cause.Normal})
 }
