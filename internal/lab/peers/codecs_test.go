@@ -28,8 +28,8 @@ func overTLS(t *testing.T, a *authority) func(*config.Config) {
 	}
 }
 
-// TestBaresipSpeaksEachCodecOverEachTransport: a phone and two people hear each other.
-func TestBaresipSpeaksEachCodecOverEachTransport(t *testing.T) {
+// TestT58_BaresipSpeaksEachCodecOverEachTransport: a phone and two people hear each other.
+func TestT58_BaresipSpeaksEachCodecOverEachTransport(t *testing.T) {
 	for _, codec := range []string{"PCMU", "PCMA", "G722", "opus"} {
 		for _, transport := range []string{"udp", "tcp", "tls"} {
 			t.Run(codec+" over "+transport, func(t *testing.T) {

@@ -39,9 +39,9 @@ func startJanus(t *testing.T) int {
 	return web
 }
 
-// TestJanus: Janus's SIP plugin (sofia-sip) with a browser behind it calls by way of Kamailio, with SDES-SRTP, holds, sends
+// TestT58_Janus: Janus's SIP plugin (sofia-sip) with a browser behind it calls by way of Kamailio, with SDES-SRTP, holds, sends
 // keys by INFO, and is called.
-func TestJanus(t *testing.T) {
+func TestT58_Janus(t *testing.T) {
 	a := newAuthority(t)
 	k := startKamailio(t, a, registrar{})
 	g := start(t, func(cfg *config.Config) {

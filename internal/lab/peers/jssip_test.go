@@ -58,10 +58,10 @@ func (w *webphone) mutes(t *testing.T, p *bot.Bot) {
 	eventually(t, 20*time.Second, "*6 mutes the browser", func() bool { return loudest(p, 1000) < -60 })
 }
 
-// TestJsSIP: a browser is a telephone: over WebSocket and with DTLS-SRTP to a border controller, by way of a registrar to the
+// TestT58_JsSIP: a browser is a telephone: over WebSocket and with DTLS-SRTP to a border controller, by way of a registrar to the
 // gateway behind the same border; it calls, holds, sends keys and is called. A browser that calls the gateway itself, which
 // has no DTLS-SRTP for phones, is refused with a reason.
-func TestJsSIP(t *testing.T) {
+func TestT58_JsSIP(t *testing.T) {
 	b := startBorder(t, "RTP/SAVP", "")
 	g := start(t, func(cfg *config.Config) {
 		b.behind("udp", "required")(cfg)

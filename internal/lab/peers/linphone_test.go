@@ -152,9 +152,9 @@ func (l *linphone) sayEachOther(people []*bot.Bot) {
 	}
 }
 
-// TestLinphone: a phone of another make (belle-sip, mediastreamer) calls and is called, hears and is heard, is told keys
+// TestT58_Linphone: a phone of another make (belle-sip, mediastreamer) calls and is called, hears and is heard, is told keys
 // and sends some, and holds.
-func TestLinphone(t *testing.T) {
+func TestT58_Linphone(t *testing.T) {
 	for _, c := range []struct{ transport, codec, encryption string }{{"udp", "PCMA", "none"}, {"tcp", "opus", "srtp"}} {
 		t.Run(c.codec+" over "+c.transport, func(t *testing.T) {
 			t.Parallel()

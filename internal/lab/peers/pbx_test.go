@@ -54,9 +54,9 @@ func (s *scene) verified() *scene {
 		raw(`<label id="%d"/>`, s.vars)
 }
 
-// TestSippAsPBXOnATrunk: a PBX that is known by its address, without registration, calls and is called, and asks for a
+// TestT58_SippAsPBXOnATrunk: a PBX that is known by its address, without registration, calls and is called, and asks for a
 // password at the INVITE and at requests inside the call.
-func TestSippAsPBXOnATrunk(t *testing.T) {
+func TestT58_SippAsPBXOnATrunk(t *testing.T) {
 	t.Parallel()
 	port := freePorts(t, 1)
 	g := start(t, onTrunk(port))
@@ -97,9 +97,9 @@ func loudest(p *bot.Bot, hz float64) float64 {
 	return most
 }
 
-// TestSippHoldsWithMusic: a PBX puts the meeting on hold, plays music, tries to transfer it, and takes it back: the room
+// TestT58_SippHoldsWithMusic: a PBX puts the meeting on hold, plays music, tries to transfer it, and takes it back: the room
 // reads of the hold, hears nothing of the music, and the speaker again.
-func TestSippHoldsWithMusic(t *testing.T) {
+func TestT58_SippHoldsWithMusic(t *testing.T) {
 	t.Parallel()
 	const voiceHz, musicHz = 440, 1240
 	g := start(t, nil)

@@ -91,9 +91,9 @@ func (b *border) relays(t *testing.T, g *gateway) {
 	t.Error("the gateway does not tell where its sound goes")
 }
 
-// TestBehindABorderController: dial-in and dial-out by way of an SBC which relays the sound, over UDP and TCP, plain and
+// TestT58_BehindABorderController: dial-in and dial-out by way of an SBC which relays the sound, over UDP and TCP, plain and
 // encrypted on the gateway's side, and with hidden topology; either side hangs up.
-func TestBehindABorderController(t *testing.T) {
+func TestT58_BehindABorderController(t *testing.T) {
 	hidden := "loadmodule \"topoh.so\"\nmodparam(\"topoh\", \"mask_key\", \"lab\")\nmodparam(\"topoh\", \"mask_ip\", \"127.0.0.8\")\n"
 	for name, c := range map[string]struct{ transport, profile, srtp, topology string }{
 		"plain over UDP":            {"udp", "RTP/AVP", "off", ""},

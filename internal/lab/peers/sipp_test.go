@@ -28,7 +28,7 @@ func sipp(t *testing.T, g *gateway, scenario string, args ...string) {
 	}
 }
 
-func TestSippCalls(t *testing.T) {
+func TestT58_SippCalls(t *testing.T) {
 	g := start(t, nil)
 	g.Join("alpha", 620)
 	g.Join("alpha", 880)

@@ -58,9 +58,9 @@ func ended(t *testing.T, g *gateway) {
 	eventually(t, 20*time.Second, "nothing is left of the call", func() bool { return len(g.app.Calls()) == 0 && g.app.PortsInUse() == 0 })
 }
 
-// TestCallsThroughKamailio: the gateway registers with a password, is called through the registrar,
+// TestT58_CallsThroughKamailio: the gateway registers with a password, is called through the registrar,
 // and calls through it, over each transport; either side hangs up.
-func TestCallsThroughKamailio(t *testing.T) {
+func TestT58_CallsThroughKamailio(t *testing.T) {
 	for _, transport := range []string{"udp", "tcp", "tls"} {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
