@@ -242,6 +242,7 @@ func (s *Session) entered(epoch int, r entry, err error) {
 	case node == "" || !s.opt.Visitors.On:
 	case !nodeName(node):
 		s.log.Warn("the focus names a visitor node that cannot be; joining the main room")
+		s.focus.jid = stanza.JID{} // it is that node's
 	default:
 		s.visit(node)
 		return

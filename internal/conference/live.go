@@ -21,7 +21,7 @@ import (
 // The phone is up meanwhile, and has been told.
 const (
 	liveAgain = 30 * time.Second // between questions to the focus where the service fails
-	liveApart = time.Minute      // most that the service can have the comers come apart
+	liveApart = 10 * time.Minute // most that the service can have the comers come apart
 )
 
 // NotLiveYet is what Waiting says in Text while the meeting is not live.

@@ -143,6 +143,11 @@ func TestVisitorsAreAskedFor(t *testing.T) {
 				if p := s.hears("join"); p.Get("to") != me {
 					t.Errorf("joins %v", p)
 				}
+				s.focusHere()
+				s.here(anna)
+				s.self()
+				s.event(Joined)
+				s.talk("1", annas)
 			})
 		})
 	}
