@@ -81,7 +81,7 @@ func (l *loader) checkArchive(t *Transcription) {
 	case t.Record.Format != "none" && !recorded:
 		l.at(Warning, key+"record.format", "does nothing while both mix and speakers are false")
 	case recorded && t.Export.Port != 0:
-		l.at(Warning, key+"record.format", "the feed of the bridge has no way to tell a room that its sound is recorded: tell people yourself, the law may want it")
+		l.at(Warning, key+"record.format", "over the feed of the bridge only those who have captions on read that their sound is recorded: tell people yourself, the law may want it")
 	}
 	keeps := len(t.Scripts) > 0 || t.S3.Endpoint != "" || t.WebDAV.URL != "" || t.HTTP.Port != 0 || recorded
 	if t.Directory == "" && keeps {

@@ -97,7 +97,7 @@ func TestArchiveMistakes(t *testing.T) {
 		{"transcription: {advertise: true}\n", "transcription.advertise: does nothing"},
 		{"transcription: {scripts: [/not/there]}\n", "transcription.scripts: /not/there is no program"},
 		{"transcription: {record: {format: wav, mix: false}}\n", "transcription.record.format: does nothing"},
-		{"transcription: {record: {format: opus}, export: {port: 9090}}\n", "no way to tell a room"},
+		{"transcription: {record: {format: opus}, export: {port: 9090}}\n", "only those who have captions on"},
 	} {
 		if _, found, err := loadYAML(t, c.text); err != nil || !strings.Contains(found, c.want) {
 			t.Errorf("%q: %v\n got %s want %s", c.text, err, found, c.want)

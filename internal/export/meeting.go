@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"jigasi/internal/archive"
@@ -60,13 +61,18 @@ func newMeeting(s *Server, id, room string) *meeting {
 		Publishers: []scribe.Publisher{m.back}, EndLimit: s.opt.EndLimit, Counts: s.counts.Scribe, Log: m.log,
 	}
 	if s.opt.Archive != nil {
-		m.kept = s.opt.Archive.Open(id, m.alive)
+		m.kept = s.opt.Archive.Open(room, m.alive)
 		m.kept.Attach(&o)
 	}
 	if s.opt.Publishers != nil {
 		o.Publishers = append(o.Publishers, s.opt.Publishers(id)...)
 	}
 	m.scribe = scribe.New(o)
+	if m.kept != nil {
+		for line := range strings.Lines(m.kept.Notice()) { // where captions are shown: there is nowhere else
+			m.scribe.Tell(strings.TrimSpace(line))
+		}
+	}
 	return m
 }
 

@@ -29,6 +29,15 @@ const (
 // notice is the kind, within, of what a Noticer is told.
 const notice transcript.Kind = "NOTICE"
 
+// Tell has the room told a sentence, such as where its transcript will be. It is no part of the transcript.
+func (s *Scribe) Tell(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ended {
+		s.in <- transcript.Entry{Kind: notice, At: time.Now(), Text: text}
+	}
+}
+
 // patientRow is how many streams in a row may fail before the room is told.
 const patientRow = 3
 
