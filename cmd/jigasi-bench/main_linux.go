@@ -32,7 +32,14 @@ func run() error {
 	flag.StringVar(&o.Binary, "gateway", "", "measure this program; default one built from the sources here")
 	flag.StringVar(&o.Page, "page", "docs/performance.md", "where to write the figures; empty for nowhere")
 	room := flag.Bool("room", false, "measure many phones in one room instead")
+	words := flag.Bool("words", false, "measure transcription instead")
+	feed := flag.String("words-feed", "", "be the bridge of -words: send meetings to this URL")
 	flag.Parse()
+	if *feed != "" {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		return bench.FeedWords(ctx, *feed, *calls)
+	}
 	if *calls != "" {
 		for s := range strings.SplitSeq(*calls, ",") {
 			n, err := strconv.Atoi(s)
@@ -45,6 +52,16 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	cpu, binary, ok := bench.Pinned()
+	if *words && !ok {
+		return bench.Pin("") // where it works it does not return
+	}
+	if *words {
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		return bench.Words(ctx, bench.WordsOptions{Rooms: o.Calls, Page: o.Page, Self: self, Other: cpu, Out: os.Stdout})
+	}
 	if !ok {
 		return prepare(ctx, o.Binary)
 	}

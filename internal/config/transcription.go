@@ -105,6 +105,7 @@ type Deepgram struct {
 	URL   string      `yaml:"url" doc:"WebSocket of the service."`
 	Key   xlog.Secret `yaml:"key" doc:"API key, or file:/path, or env:NAME."`
 	Model string      `yaml:"model" doc:"The model."`
+	Opus  bool        `yaml:"opus" doc:"Send sound as it comes from the browser, in Opus, in place of PCM: a tenth of the traffic."`
 }
 
 // Translation is the translator.

@@ -155,6 +155,13 @@ func (c *Chain) Needs() Needs {
 	return c.choice.Members[0].Service.Needs()
 }
 
+// known reports whether the choice was made.
+func (c *Chain) known() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.choice != nil
+}
+
 // chosen is the choice, made now where it was not.
 func (c *Chain) chosen(ctx context.Context) (*Choice, error) {
 	c.mu.Lock()

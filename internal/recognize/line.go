@@ -86,6 +86,7 @@ type line struct {
 	until  time.Time // the end of Waiting
 	fails  int
 	buf    []byte
+	pieces []piece // of buf, for an OpusStream
 	endAt  time.Time
 
 	talking bool // an utterance has begun and has no final
@@ -157,7 +158,7 @@ func (l *line) hangUp() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.o.Counts.DroppedMS.Add(length(l.ring.end - l.acked).Milliseconds())
-	l.ended, l.ring.buf = true, nil // who is still known need not be remembered
+	l.ended, l.ring.buf, l.packets = true, nil, packets{} // who is still known need not be remembered
 }
 
 // part lets a stream go that has said its last word.
@@ -320,6 +321,9 @@ func (l *line) send(n int64) bool {
 		l.acked = max(l.acked, l.ring.start())
 	}
 	l.buf = l.ring.read(l.buf[:0], l.sent, n)
+	if l.pieces = l.pieces[:0]; l.needs.Opus {
+		l.pieces = l.packets.pieces(l.pieces, l.sent, l.buf)
+	}
 	voiced := l.voiced > l.sent
 	l.sent += int64(len(l.buf) / 2)
 	l.spoken = min(l.voiced, l.sent)
@@ -332,12 +336,32 @@ func (l *line) send(n int64) bool {
 	l.o.Counts.SentMS.Add(d.Milliseconds())
 	l.stream.sent(d)
 	l.since = time.Now()
-	if err := l.stream.Write(l.buf); err != nil {
+	if err := l.deliver(); err != nil {
 		l.stream.member.Tally.WriteErrors.Add(1)
 		l.breakOff(err)
 		return false
 	}
 	return true
+}
+
+// deliver writes what send has read.
+func (l *line) deliver() error {
+	st, ok := l.stream.Stream.(OpusStream)
+	if !ok || len(l.pieces) == 0 {
+		return l.stream.Write(l.buf)
+	}
+	for _, p := range l.pieces {
+		var err error
+		if p.opus != nil {
+			err = st.WriteOpus(p.opus)
+		} else {
+			err = st.Write(p.pcm)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // breakOff closes a stream that works no longer; what it has said still counts.

@@ -46,6 +46,9 @@ func (l *line) begun(o opening) {
 	defer l.mu.Unlock()
 	l.needs = tidy(o.stream.member.Service.Needs())
 	l.ring.grow(samples(l.needs.Keep))
+	if l.opus = l.needs.Opus; !l.opus {
+		l.packets = packets{}
+	}
 	l.skip()
 	l.sent = l.acked
 	l.base = l.sent

@@ -45,6 +45,7 @@ type Needs struct {
 	Keep     time.Duration // of sound to keep for saying it again; 0 is 15 s
 	Patience time.Duration // with a service that says nothing while somebody speaks; 0 is 8 s
 	Overlap  time.Duration // to say again where finals do not tell what they cover
+	Opus     bool          // its streams are OpusStreams
 	Pace     bool          // sound must not come much faster than it was spoken: at most twice
 }
 

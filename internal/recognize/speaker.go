@@ -55,6 +55,8 @@ type Speaker struct {
 	mu             sync.Mutex // guards what follows
 	needs          Needs      // written by the speaker's goroutine alone
 	ring           ring
+	packets        packets // the same sound as it came, where
+	opus           bool    // a service wants that, or may
 	voice          Detector
 	gate           gate
 	spoke          bool
@@ -81,7 +83,7 @@ func Listen(ctx context.Context, o Options) *Speaker {
 	}
 	o.Log = xlog.Or(o.Log)
 	s := &Speaker{
-		o: o, chain: chain, needs: n, wake: make(chan struct{}, 1), room: make(chan struct{}, 1), done: make(chan struct{}),
+		o: o, chain: chain, needs: n, opus: n.Opus || !chain.known(), wake: make(chan struct{}, 1), room: make(chan struct{}, 1), done: make(chan struct{}),
 		ring: ring{buf: make([]int16, samples(n.Keep))},
 	}
 	o.Counts.Speakers.Add(1)
@@ -99,7 +101,10 @@ func tidy(n Needs) Needs {
 
 // Push takes 20 ms or so of sound at Rate that began at clock. It never blocks and keeps nothing; what
 // the service has not taken when it is Keep old is lost, and counted.
-func (s *Speaker) Push(pcm []int16, clock time.Time) {
+func (s *Speaker) Push(pcm []int16, clock time.Time) { s.PushOpus(pcm, nil, clock) }
+
+// PushOpus is Push of sound that came as one packet of Opus, which services may take as it is.
+func (s *Speaker) PushOpus(pcm []int16, opus []byte, clock time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
@@ -117,6 +122,9 @@ func (s *Speaker) Push(pcm []int16, clock time.Time) {
 		if len(before) > 0 {
 			s.ring.write(before, clock.Add(-length(int64(len(before)))), false)
 		}
+	}
+	if s.opus && len(opus) > 0 && len(pcm) == frame {
+		s.packets.keep(s.ring.end, opus)
 	}
 	s.ring.write(pcm, clock, onset)
 	if voice {

@@ -78,18 +78,18 @@ func (s *Scribe) Listen(p transcript.Person, id, language string) (*Voice, error
 func (v *Voice) Push(c *media.Chunk, at time.Time) {
 	switch c.Rate {
 	case media.Wide:
-		v.hear(c.PCM, at)
+		v.hear(c.PCM, c.Opus, at)
 	case media.Full:
 		v.down.Run(v.buf[:], c.PCM)
-		v.hear(v.buf[:], at)
+		v.hear(v.buf[:], nil, at)
 	case media.Narrow:
 		v.up.Run(v.buf[:], c.PCM)
-		v.hear(v.buf[:], at)
+		v.hear(v.buf[:], nil, at)
 	}
 }
 
-func (v *Voice) hear(pcm []int16, at time.Time) {
-	v.speaker.Push(pcm, at)
+func (v *Voice) hear(pcm []int16, opus []byte, at time.Time) {
+	v.speaker.PushOpus(pcm, opus, at)
 	if v.ear != nil {
 		v.ear.Push(pcm, at)
 	}

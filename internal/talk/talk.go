@@ -64,9 +64,10 @@ type Source struct {
 	pos   int64 // timestamp of buf[0]
 	pcm   [6 * wide]int16
 	chunk media.Chunk
+	opus  []byte // the chunk as it came
 }
 
-// New makes a source. Push takes its sound, 20 ms at 16 kHz, and must not keep it; counts may be those of many.
+// New makes a source. Push takes its sound, 20 ms at 16 kHz, and as Opus where it came as one packet, and must not keep it; counts may be those of many.
 func New(counts *Counts, push func(c *media.Chunk, at time.Time)) (*Source, error) {
 	dec, err := codec.NewOpusDecoder(recognize.Rate)
 	if err != nil {
@@ -151,7 +152,11 @@ func (s *Source) play(p *Packet) {
 		s.counts.Damaged.Add(1)
 		n = s.dec.Conceal(s.pcm[:min(samples/third, len(s.pcm))])
 	}
+	if err == nil && n == wide && s.n == 0 {
+		s.opus = p.Payload
+	}
 	s.say(s.pcm[:n])
+	s.opus = nil
 	s.next, s.last, s.quiet = s.next+int64(samples), p.Number, 0
 }
 
@@ -195,7 +200,7 @@ func (s *Source) say(pcm []int16) {
 		n := copy(s.buf[s.n:], pcm)
 		s.n, pcm = s.n+n, pcm[n:]
 		if s.n == wide {
-			s.chunk = media.Chunk{PCM: s.buf[:], Rate: media.Wide}
+			s.chunk = media.Chunk{PCM: s.buf[:], Rate: media.Wide, Opus: s.opus}
 			s.push(&s.chunk, s.line.clock(s.pos))
 			s.n, s.pos = 0, s.pos+wide*third
 		}

@@ -122,3 +122,40 @@ func TestTimeIsThatOfTheTimestamps(t *testing.T) {
 		}
 	}
 }
+
+// TestAsItCame: a packet of 20 ms goes along with its sound, and what was covered, or is longer, has none.
+func TestAsItCame(t *testing.T) {
+	var got [][]byte
+	s, err := New(&Counts{}, func(c *media.Chunk, _ time.Time) { got = append(got, append([]byte(nil), c.Opus...)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	enc, err := codec.NewOpusEncoder(codec.OpusOptions{Rate: 16000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, buf := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC), make([]byte, codec.MaxOpus)
+	var want [][]byte
+	for i := range 20 {
+		n, err := enc.Encode(buf, make([]int16, 320))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := append([]byte(nil), buf[:n]...)
+		if i == 10 { // lost
+			want = append(want, nil)
+			continue
+		}
+		want = append(want, p)
+		s.Hear(Packet{At: int64(i) * 960, Number: int64(i), Payload: p}, now.Add(time.Duration(i)*20*time.Millisecond))
+	}
+	s.Flush(now)
+	if len(got) != len(want) {
+		t.Fatalf("%d pieces", len(got))
+	}
+	for i := range want {
+		if string(got[i]) != string(want[i]) {
+			t.Errorf("piece %d: %d bytes, want %d", i, len(got[i]), len(want[i]))
+		}
+	}
+}

@@ -48,7 +48,7 @@ func Service(c config.Transcription, name string) (recognize.Service, func(), er
 		})
 		return s, nothing, err
 	case "deepgram":
-		return deepgram.New(deepgram.Options{URL: c.Deepgram.URL, Key: c.Deepgram.Key, Model: c.Deepgram.Model}), nothing, nil
+		return deepgram.New(deepgram.Options{URL: c.Deepgram.URL, Key: c.Deepgram.Key, Model: c.Deepgram.Model, Opus: c.Deepgram.Opus}), nothing, nil
 	}
 	return nil, nothing, fmt.Errorf("there is no speech service %q; see transcription.service in docs/jigasi.yaml", name)
 }

@@ -5,6 +5,7 @@ package deepgram
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"jigasi/internal/codec"
 	"jigasi/internal/recognize"
 	"jigasi/internal/recognize/socket"
 	"jigasi/internal/xlog"
@@ -22,6 +24,7 @@ type Options struct {
 	URL   string // default Deepgram's
 	Key   xlog.Secret
 	Model string // default nova-3
+	Opus  bool   // send sound as it came
 }
 
 // A Service is Deepgram's.
@@ -38,7 +41,7 @@ func New(o Options) *Service {
 
 // Needs are those of Deepgram, which closes a stream after 10 s without sound.
 func (s *Service) Needs() recognize.Needs {
-	return recognize.Needs{Chunk: 100 * time.Millisecond, Idle: 5 * time.Second, Pace: s.pace}
+	return recognize.Needs{Chunk: 100 * time.Millisecond, Idle: 5 * time.Second, Pace: s.pace, Opus: s.o.Opus}
 }
 
 // Open opens a stream.
@@ -47,25 +50,92 @@ func (s *Service) Open(ctx context.Context, w recognize.Who) (recognize.Stream, 
 		"model": {s.o.Model}, "language": {cmp.Or(w.Language, "en")}, "encoding": {"linear16"}, "sample_rate": {"16000"}, "channels": {"1"},
 		"interim_results": {"true"}, "smart_format": {"true"}, "endpointing": {"300"},
 	}
+	d := &dialect{}
+	if s.o.Opus {
+		query.Set("encoding", "opus")
+		query.Set("sample_rate", "48000")
+		var err error
+		if d.enc, err = codec.NewOpusEncoder(codec.OpusOptions{Rate: recognize.Rate, Bitrate: 32000, Complexity: 5}); err != nil {
+			return nil, err
+		}
+	}
 	header := http.Header{"Authorization": {"Token " + s.o.Key.Reveal()}}
 	address := s.o.URL + "?" + query.Encode()
 	if strings.Contains(s.o.URL, "?") {
 		address = s.o.URL + "&" + query.Encode()
 	}
-	stream, err := socket.Dial(ctx, address, header, &dialect{})
+	stream, err := socket.Dial(ctx, address, header, d)
 	if err != nil {
 		return nil, err
+	}
+	if s.o.Opus {
+		return opusStream{stream, d}, nil
 	}
 	return stream, nil
 }
 
-// A dialect is the protocol.
-type dialect struct{ bye atomic.Bool }
+// An opusStream takes packets, too.
+type opusStream struct {
+	*socket.Stream
+	d *dialect
+}
 
-func (*dialect) Hello(socket.Sender) error               { return nil }
-func (*dialect) Sound(s socket.Sender, pcm []byte) error { return s.Binary(pcm) }
+// WriteOpus sends a packet as it came.
+func (s opusStream) WriteOpus(packet []byte) error {
+	if err := s.d.rest(s.Stream); err != nil {
+		return err
+	}
+	return s.Binary(packet)
+}
+
+// A dialect is the protocol.
+type dialect struct {
+	bye atomic.Bool
+	enc *codec.OpusEncoder // nil: sound is PCM
+	pcm []int16            // less than a packet
+	out [codec.MaxOpus]byte
+}
+
+func (*dialect) Hello(socket.Sender) error { return nil }
+
+// Sound sends PCM, or makes packets of it where everything else is packets.
+func (d *dialect) Sound(s socket.Sender, pcm []byte) error {
+	if d.enc == nil {
+		return s.Binary(pcm)
+	}
+	for ; len(pcm) > 1; pcm = pcm[2:] {
+		if d.pcm = append(d.pcm, int16(binary.LittleEndian.Uint16(pcm))); len(d.pcm) < recognize.Rate/50 {
+			continue
+		}
+		if err := d.packet(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rest sends what is less than a packet, made whole with silence.
+func (d *dialect) rest(s socket.Sender) error {
+	if len(d.pcm) == 0 {
+		return nil
+	}
+	d.pcm = append(d.pcm, make([]int16, recognize.Rate/50-len(d.pcm))...)
+	return d.packet(s)
+}
+
+func (d *dialect) packet(s socket.Sender) error {
+	n, err := d.enc.Encode(d.out[:], d.pcm)
+	if err != nil {
+		return err
+	}
+	d.pcm = d.pcm[:0]
+	return s.Binary(d.out[:n])
+}
 
 func (d *dialect) Bye(s socket.Sender) error {
+	if err := d.rest(s); err != nil {
+		return err
+	}
 	d.bye.Store(true)
 	return s.Text([]byte(`{"type":"CloseStream"}`))
 }
