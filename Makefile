@@ -50,7 +50,7 @@ lab-install: ## install the real counterparts (Debian, root; npm)
 	sh internal/lab/peers/install.sh
 
 lab: lab-install ## real Prosody, sipp, baresip, linphone, Janus, Kamailio, rtpengine, coturn, Chromium, Apache, moto
-	$(GO) test -count=1 -timeout 30m -tags lab ./internal/lab/peers/... ./packaging/...
+	$(GO) test -count=1 -timeout 30m -tags lab ./internal/lab/peers/... ./internal/demo ./packaging/...
 
 fuzz: ## each fuzz target for FUZZTIME (default 10s)
 	sh scripts/fuzz.sh
@@ -71,7 +71,10 @@ bench: ## cost of a call as a ratio to the codec-and-crypto floor (needs gcc and
 bench-room: ## cost of 35 phones in one room, in units of 35 in silent rooms (needs gcc and libopus-dev)
 	CGO_ENABLED=1 $(GO) run -tags libopus ./cmd/jigasi-bench -room
 
+bench-words: ## cost of transcription as a ratio to decrypting and decoding (needs gcc and libopus-dev)
+	CGO_ENABLED=1 $(GO) run -tags libopus ./cmd/jigasi-bench -words
+
 golden: ## rewrite golden files; review the diff like code
 	$(GO) test ./internal/call ./internal/config ./internal/admin -update
 
-.PHONY: help build notices deb dist demo check test lint lab lab-install fuzz soak chaos vuln bench bench-room golden
+.PHONY: help build notices deb dist demo check test lint lab lab-install fuzz soak chaos vuln bench bench-room bench-words golden
