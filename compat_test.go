@@ -95,8 +95,12 @@ func TestCompatibilityIsTested(t *testing.T) {
 			}
 		}
 	}
-	for prefix, most := range map[string][]int{"gateway": {0, 8, 9, 13, 15, 4, 8, 3, 6, 3}, "conference": {0, 7, 3, 10, 10, 9, 5, 3, 6}} {
+	for prefix, most := range map[string][]int{"gateway": {0, 8, 9, 13, 15, 4, 8, 3, 6, 3}, "conference": {0, 7, 3, 10, 10, 9, 5, 3, 6},
+		"transcription": {0, 12, 4, 4, 5, 0, 9, 0, 3, 0, 0, 0, 0, 15}} {
 		for chapter, last := range most {
+			if n := fmt.Sprintf("%s %d.0", prefix, chapter); chapter > 0 && last == 0 && !seen[n] { // a chapter without sections
+				t.Errorf("%s has no row", n)
+			}
 			for i := 1; i <= last; i++ {
 				if n := fmt.Sprintf("%s %d.%d", prefix, chapter, i); !seen[n] {
 					t.Errorf("%s has no row", n)
