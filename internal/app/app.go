@@ -125,14 +125,7 @@ func New(cfg *config.Config, o Options) (*App, error) {
 			return nil, err
 		}
 	}
-	a.exchange = exchange.New(exchange.Options{
-		Rules: rules(cfg), ByAccount: accountRules(cfg), MaxCalls: cfg.Limits.Calls, JoinLimit: cfg.Meeting.JoinTimeout, UserAsNick: cfg.Meeting.NickFromUser,
-		CallOptions: call.Options{MoveLimit: o.Away, RingLimit: cfg.Limits.Ring + ringSlack, WaitLimit: max(waitLimit, cfg.Visitors.Queue.Timeout+waitSlack), AnswerAfter: never(cfg.Meeting.AloneAnswer), TellFull: cfg.Sounds.TellFull && cfg.Sounds.Enabled},
-		Shown:       func(number string) string { return shownName(cfg.Meeting.CallerName, number) },
-		Dialling:    exchange.DialLimits{PerRoom: cfg.DialOut.PerRoom, PerMinute: cfg.DialOut.PerMinute, Longest: cfg.DialOut.Longest},
-		Overloaded:  a.strain.why,
-		Sit:         a.sit, Dial: a.dial, Changed: a.breweries.Changed, Ended: a.ended, Log: a.log,
-	})
+	a.exchange = exchange.New(a.exchangeOptions())
 	if cfg.SIP.Enabled {
 		so, err := a.sipOptions()
 		if err != nil {
@@ -155,6 +148,21 @@ func New(cfg *config.Config, o Options) (*App, error) {
 		}
 	}
 	return a, nil
+}
+
+func (a *App) exchangeOptions() exchange.Options {
+	cfg := a.cfg
+	return exchange.Options{
+		Rules: rules(cfg), ByAccount: accountRules(cfg), MaxCalls: cfg.Limits.Calls, JoinLimit: cfg.Meeting.JoinTimeout, UserAsNick: cfg.Meeting.NickFromUser,
+		CallOptions: call.Options{
+			MoveLimit: a.opt.Away, RingLimit: cfg.Limits.Ring + ringSlack, WaitLimit: max(waitLimit, cfg.Visitors.Queue.Timeout+waitSlack),
+			AnswerAfter: never(cfg.Meeting.AloneAnswer), TellFull: cfg.Sounds.TellFull && cfg.Sounds.Enabled,
+		},
+		Shown:      func(number string) string { return shownName(cfg.Meeting.CallerName, number) },
+		Dialling:   exchange.DialLimits{PerRoom: cfg.DialOut.PerRoom, PerMinute: cfg.DialOut.PerMinute, Longest: cfg.DialOut.Longest},
+		Overloaded: a.strain.why,
+		Sit:        a.sit, Dial: a.dial, Changed: a.breweries.Changed, Ended: a.ended, Log: a.log,
+	}
 }
 
 // ringSlack is what a dialled phone has beyond limits.ring to end by itself: its leg gives up after limits.ring
