@@ -41,9 +41,9 @@ func (s *Session) queue() {
 	}
 	s.tell(Event{Kind: Waiting, Text: NotLiveYet})
 	s.wait(s.liveBy.Sub(now))
-	epoch, room := s.epoch, s.opt.Room
+	epoch, room, by := s.epoch, s.opt.Room, s.liveBy
 	s.beside(func() {
-		ctx, cancel := context.WithDeadline(s.ctx, s.liveBy)
+		ctx, cancel := context.WithDeadline(s.ctx, by)
 		defer cancel()
 		apart, err := s.opt.Live(ctx, room)
 		s.post(func() {
