@@ -205,7 +205,7 @@ func (a *App) dial(ctx context.Context, r exchange.Request, p exchange.Place) (l
 		return scribeleg.NewNobody(), nil
 	}
 	if a.ua == nil {
-		return nil, cause.Cause{Code: cause.Unavailable, Text: "calling phones is switched off (sip.enabled)"}
+		return nil, cause.Cause{Code: cause.Unavailable, Text: "calling phones is switched off: set sip.enabled"}
 	}
 	routes, err := a.plan.Route(r.To)
 	if err != nil {

@@ -205,7 +205,7 @@ func (c *Conn) Connect(ctx context.Context, remote jingle.Transport) error {
 	iceDone := time.Now()
 	c.wg.Go(c.readRest)
 	if err := c.handshake(ctx, remote.Fingerprints); err != nil {
-		return cause.Cause{Code: cause.MediaFailed, Err: err, Text: "DTLS with the bridge failed: " + err.Error()}
+		return cause.Cause{Code: cause.MediaFailed, Err: err, Text: "DTLS with the bridge failed: " + err.Error() + " (check that nothing on the way changes its packets)"}
 	}
 	c.log.Info("media connected", "ice_ms", iceDone.Sub(began).Milliseconds(), "dtls_ms", time.Since(iceDone).Milliseconds())
 	return nil

@@ -67,7 +67,7 @@ func (c *Call) deadline(l *life) {
 			l.timer.Reset(left)
 			return
 		}
-		c.settle(cause.Cause{Code: cause.Timeout, Text: "nobody let the caller into the meeting in time"})
+		c.settle(cause.Cause{Code: cause.Timeout, Text: "nobody let the caller into the meeting in time: somebody has to be in it who may (meeting.lobby_timeout)"})
 	case Joining:
 		c.settle(cause.Cause{Code: cause.Timeout, Text: fmt.Sprintf(
 			"the meeting gave no answer in %v: check the XMPP server and the focus", c.opt.JoinLimit)})
@@ -81,12 +81,12 @@ func (c *Call) deadline(l *life) {
 			l.timer.Reset(c.opt.MoveLimit)
 			return
 		default:
-			c.settle(cause.Cause{Code: cause.NoBridge, Text: fmt.Sprintf("the meeting had no bridge for %v", c.inState().Round(time.Second))})
+			c.settle(cause.Cause{Code: cause.NoBridge, Text: fmt.Sprintf("the meeting had no bridge for %v: start a videobridge, or look why Jicofo does not see it", c.inState().Round(time.Second))})
 		}
 		c.settle(cause.Cause{Code: cause.Lost, Text: fmt.Sprintf(
 			"the meeting was lost and did not come back in %v", c.opt.MoveLimit)})
 	case Active:
-		c.settle(cause.Cause{Code: cause.Timeout, Text: fmt.Sprintf("the call has lasted %v, the longest that it may", c.opt.Longest)})
+		c.settle(cause.Cause{Code: cause.Timeout, Text: fmt.Sprintf("the call has lasted %v, the longest that it may: dial_out.longest", c.opt.Longest)})
 	case Ending:
 		// A leg that is not over now is a defect of ours: say so, and go on without it.
 		c.opt.Log.Error("call stuck: a leg did not end", "phone", l.view.phone, "seat", l.view.seat)

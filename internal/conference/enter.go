@@ -154,7 +154,7 @@ func (s *Session) ask(ctx context.Context, link Link, request *stanza.Elem) (mee
 			s.refusedRequest(refused)
 			return last, nil
 		case err != nil && ctx.Err() != nil:
-			return last, cause.Cause{Code: cause.Timeout, Err: err, Text: "the focus " + to.String() + " does not answer"}
+			return last, cause.Cause{Code: cause.Timeout, Err: err, Text: "the focus " + to.String() + " does not answer: is Jicofo running, and is that its address (meeting.focus)?"}
 		case errors.Is(err, context.DeadlineExceeded):
 			s.log.Warn("the focus does not answer the conference request; asking again", "focus", to.String())
 			continue
@@ -355,7 +355,7 @@ func refusedJoin(e *stanza.Elem) (why cause.Cause, again bool) {
 	case has("forbidden"):
 		why = cause.Cause{Code: cause.Banned, Text: "the phone is banned from the meeting"}
 	case has("conflict"): // often ourselves, from before a connection was lost that the server still believes in
-		why, again = cause.Cause{Code: cause.Unavailable, Text: "another participant has our seat"}, true
+		why, again = cause.Cause{Code: cause.Unavailable, Text: "another participant has our seat: look for a second gateway with the same nicks (meeting.nick_from_user)"}, true
 	case has("authentication-required"):
 		why.Text = "the room lets nobody in without a login: give the gateway an account or a token for it"
 	case has("not-allowed") && (len(err.All) == 0 || has("room-does-not-exist")) && (err.Text == "" || strings.Contains(err.Text, "creation")):

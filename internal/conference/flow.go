@@ -151,7 +151,7 @@ func (s *Session) dropped() {
 	s.log.Warn("the XMPP connection was lost", xlog.Err, err)
 	s.link = nil
 	if s.state == entering && !s.joined && s.lostAt.IsZero() {
-		s.finish(cause.Cause{Code: cause.Unavailable, Err: err, Text: "the XMPP connection was lost while joining"})
+		s.finish(cause.Cause{Code: cause.Unavailable, Err: err, Text: "the XMPP connection was lost while joining: look at the XMPP server and the network to it"})
 		return
 	}
 	s.lose(cause.Cause{Code: cause.Lost, Err: err, Text: "the XMPP connection was lost"})

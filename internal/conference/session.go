@@ -122,7 +122,7 @@ func (s *Session) offered(m *jingle.Message, from string) {
 	}
 	if o.Opus.ID == 0 {
 		if !o.Replaces {
-			s.finish(cause.Cause{Code: cause.NoCodec, Text: "the focus offers no audio by Opus"})
+			s.finish(cause.Cause{Code: cause.NoCodec, Text: "the focus offers no audio by Opus: look at the codecs of Jicofo"})
 			return
 		}
 		o.Opus = jingle.Payload{ID: 111, Name: "opus", Clockrate: 48000, Channels: 2}
@@ -163,7 +163,7 @@ func (s *Session) accept(o *Offer, t jingle.Transport, own jingle.Source) {
 	s.request(o, m, func(err error) {
 		if err != nil {
 			s.log.Warn("the focus refused our session-accept", xlog.Err, err)
-			s.suspend(cause.Cause{Code: cause.MediaFailed, Err: err, Text: "the focus refused our side of the session"})
+			s.suspend(cause.Cause{Code: cause.MediaFailed, Err: err, Text: "the focus refused our side of the session: look at Jicofo's log"})
 			s.state = invited
 			s.rejoin("the focus refused our session-accept")
 			return

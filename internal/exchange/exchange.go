@@ -259,7 +259,7 @@ func (x *Exchange) Dial(ctx context.Context, r Request) (Dialled, error) {
 func (x *Exchange) awaitRoom(ctx context.Context, e *entry) (Dialled, error) {
 	limit := time.NewTimer(x.opt.JoinLimit)
 	defer limit.Stop()
-	why := cause.Cause{Code: cause.Timeout, Text: fmt.Sprintf("the room was not entered in %v", x.opt.JoinLimit)}
+	why := cause.Cause{Code: cause.Timeout, Text: fmt.Sprintf("the room was not entered in %v: look at Jicofo and the XMPP server, or raise meeting.join_timeout", x.opt.JoinLimit)}
 	select {
 	case <-e.seat.Joined():
 		at := e.seat.Occupant()

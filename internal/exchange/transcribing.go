@@ -30,7 +30,7 @@ func (x *Exchange) transcribe(ctx context.Context, r Request, target Target) (Di
 		case <-t.ready:
 			return t.dialled, t.err
 		case <-ctx.Done():
-			return Dialled{}, cause.Cause{Code: cause.Timeout, Text: "the transcriber that is on its way into the room takes too long", Err: ctx.Err()}
+			return Dialled{}, cause.Cause{Code: cause.Timeout, Text: "the transcriber that is on its way into the room takes too long: look for its line in the log", Err: ctx.Err()}
 		}
 	}
 	t = &transcribing{ready: make(chan struct{}), err: cause.Cause{Code: cause.Panic, Text: "a defect of ours ended this call"}}

@@ -34,7 +34,7 @@ func (d *Dialog) try() {
 		}
 		why := d.out.why
 		if why == (cause.Cause{}) {
-			why = cause.Cause{Code: cause.Unavailable, Text: "the SIP server does not answer"}
+			why = cause.Cause{Code: cause.Unavailable, Text: "the SIP server does not answer: check its address, and that it and we reach each other"}
 		}
 		d.end(why)
 		return
@@ -53,7 +53,7 @@ func (d *Dialog) try() {
 				d.end(cause.Cause{Code: cause.Cancelled})
 			case err != nil:
 				d.ua.avoid(t)
-				d.out.why = cause.Cause{Code: cause.Unavailable, Text: "the SIP server cannot be reached", Err: err}
+				d.out.why = cause.Cause{Code: cause.Unavailable, Text: "the SIP server cannot be reached: check its address, transport and certificate", Err: err}
 				d.try()
 			default:
 				d.use(f)
@@ -152,7 +152,7 @@ func (d *Dialog) responded(a *attempt, res *sip.Response) {
 
 // giveUp ends the call for its owner, and goes on for the peer until it is sure that nobody has answered.
 func (d *Dialog) giveUp() {
-	d.tell(Event{Kind: Ended, Cause: cause.Cause{Code: cause.Unavailable, Text: "the SIP server does not answer"}})
+	d.tell(Event{Kind: Ended, Cause: cause.Cause{Code: cause.Unavailable, Text: "the SIP server does not answer: check its address, and that it and we reach each other"}})
 	d.told = true
 	d.cancel()
 }

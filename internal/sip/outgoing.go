@@ -59,9 +59,9 @@ func (u *UA) Dial(ctx context.Context, o DialOptions) (*Dialog, error) {
 	acc := u.account(o.Account)
 	switch {
 	case o.Account != "" && acc == nil:
-		return nil, cause.Cause{Code: cause.Unavailable, Text: "there is no SIP account " + siptx.Clean(o.Account)}
+		return nil, cause.Cause{Code: cause.Unavailable, Text: "there is no SIP account " + siptx.Clean(o.Account) + ": name one of sip.accounts"}
 	case acc != nil && !acc.mayCall():
-		return nil, cause.Cause{Code: cause.Unavailable, Text: "the SIP account " + acc.opt.ID + " is not registered"}
+		return nil, cause.Cause{Code: cause.Unavailable, Text: "the SIP account " + acc.opt.ID + " is not registered: /readyz says why"}
 	}
 	from := safeURI(o.From)
 	if acc != nil {
@@ -149,7 +149,7 @@ func (u *UA) targets(ctx context.Context, to sip.Uri, acc *account) ([]Target, e
 	}
 	targets, err := u.opt.Resolver.Targets(ctx, host, port, transport, secure)
 	if err != nil || len(targets) == 0 {
-		return nil, cause.Cause{Code: cause.Unavailable, Text: "the SIP server " + host + " cannot be found in DNS", Err: err}
+		return nil, cause.Cause{Code: cause.Unavailable, Text: "the SIP server " + host + " cannot be found: check its name, and the name servers", Err: err}
 	}
 	return targets, nil
 }

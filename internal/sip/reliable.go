@@ -70,7 +70,7 @@ func (d *Dialog) provisional(status int, sdp []byte) {
 	sent.giveUp = d.after(64*siptx.T1, func() {
 		r.stop(d)
 		d.in.tx.Status(504)
-		d.end(cause.Cause{Code: cause.Timeout, Text: "the phone did not acknowledge a provisional response (PRACK)"})
+		d.end(cause.Cause{Code: cause.Timeout, Text: "the phone did not acknowledge a provisional response (PRACK): check that it reaches the address in our Contact"})
 	})
 	d.in.tx.Respond(res)
 }

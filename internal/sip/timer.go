@@ -117,7 +117,7 @@ func (s *sessionTimer) arm(d *Dialog) {
 		return
 	}
 	s.t = d.after(s.interval-min(32*time.Second, s.interval/3), func() {
-		d.hangupNow(cause.Cause{Code: cause.Lost, Text: "the phone did not refresh the session in time (RFC 4028)"})
+		d.hangupNow(cause.Cause{Code: cause.Lost, Text: "the phone did not refresh the session in time (RFC 4028): it is gone, or sip.session_timer is too short for it"})
 	})
 }
 
@@ -143,7 +143,7 @@ func (d *Dialog) refresh() {
 	}, func(_ *sip.Request, res *sip.Response) {
 		switch {
 		case res == nil || res.StatusCode == 481 || res.StatusCode == 408:
-			d.hangupNow(cause.Cause{Code: cause.Lost, Text: "the phone did not answer the session refresh"})
+			d.hangupNow(cause.Cause{Code: cause.Lost, Text: "the phone did not answer the session refresh: it, or the network on its way, is gone"})
 		case res.StatusCode >= 300:
 			if res.StatusCode == 405 || res.StatusCode == 501 {
 				d.timer.update = false

@@ -20,7 +20,7 @@ func (l *Leg) answerOffer(raw []byte) error {
 		return err
 	}
 	if err := l.port.Start(r); err != nil {
-		return cause.Cause{Code: cause.NoCodec, Text: "the codec cannot be started", Err: err}
+		return cause.Cause{Code: cause.NoCodec, Text: "the codec cannot be started: take it out of media.codecs, and report it", Err: err}
 	}
 	if r.OfferKeys != nil {
 		l.local.Keys = r.OfferKeys
@@ -55,7 +55,7 @@ func (l *Leg) start(r sdp.Result) error {
 		r.Send, r.Early = false, true
 	}
 	if err := l.port.Start(r); err != nil {
-		return cause.Cause{Code: cause.NoCodec, Text: "the codec cannot be started", Err: err}
+		return cause.Cause{Code: cause.NoCodec, Text: "the codec cannot be started: take it out of media.codecs, and report it", Err: err}
 	}
 	return nil
 }

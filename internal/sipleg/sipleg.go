@@ -346,7 +346,7 @@ func (l *Leg) silent(first bool) {
 // vanished is the port's word that nothing at all comes any more: the phone is gone without a goodbye.
 func (l *Leg) vanished() {
 	if l.phase == leg.Up {
-		l.leave(cause.Cause{Code: cause.NoMedia, Text: "the phone sends nothing any more"})
+		l.leave(cause.Cause{Code: cause.NoMedia, Text: "the phone sends nothing any more: it, or the network on its way, is gone"})
 	}
 }
 
