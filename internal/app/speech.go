@@ -83,6 +83,8 @@ func (s *speech) metrics() []admin.Sample {
 		count("jigasi_transcription_translate_errors_total", "Translations that failed.", c.TranslateErrors.Load()+c.TranslateDropped.Load()),
 		count("jigasi_transcription_publish_errors_total", "Entries that did not get to where they are read.", c.PublishErrors.Load()+c.FinalsDropped.Load()),
 		count("jigasi_transcription_notices_total", "Times that a room was told of trouble.", c.Notices.Load()),
+		count("jigasi_transcription_interims_dropped_total", "Interims that nobody had time to read.", c.InterimsDropped.Load()),
+		count("jigasi_transcription_remote_errors_total", "Rooms whose speech service was not chosen by transcription.remote.", s.services.RemoteErrors.Load()),
 		gauge(waiting, waitingHelp, float64(c.Unpublished.Load()), label("queue", "publish")),
 		gauge(waiting, waitingHelp, float64(c.Untranslated.Load()), label("queue", "translate")),
 		spread("jigasi_transcription_translate_seconds", "How long translations took.", &c.TranslateTime),

@@ -92,8 +92,11 @@ type Counts struct {
 // Tag tidies a language tag as clients send it: "pt_br " becomes pt-BR, the codes that Java has
 // kept from before 1989 (iw, in, ji) become today's, and what can be no tag becomes "".
 func Tag(s string) string {
-	parts := strings.Split(strings.ReplaceAll(strings.TrimSpace(s), "_", "-"), "-")
-	if len(s) > 35 || len(parts[0]) < 2 || len(parts[0]) > 8 {
+	if s = strings.TrimSpace(s); len(s) > 35 { // RFC 5646, 4.4.1
+		return ""
+	}
+	parts := strings.Split(strings.ReplaceAll(s, "_", "-"), "-")
+	if len(parts[0]) < 2 || len(parts[0]) > 8 {
 		return ""
 	}
 	for i, p := range parts {

@@ -63,7 +63,7 @@ func TestWhoKeepsIt(t *testing.T) {
 
 // TestLanguages: what is spoken and what is read, as clients say it (transcription spec 3.1).
 func TestLanguages(t *testing.T) {
-	for in, want := range map[string]string{"": "", "en-US": "en-US", "pt_br": "pt-BR", "iw-IL": "he-IL", " fr ": "fr", "garbage tag!": "de-DE", "x": "de-DE"} {
+	for in, want := range map[string]string{"": "", "en-US": "en-US", "pt_br": "pt-BR", "iw-IL": "he-IL", " fr ": "fr", "garbage tag!": "de-DE", "x": "de-DE", strings.Repeat("en-", 350_000): "de-DE"} {
 		if got := language(meetxml.Listener{Language: in, Speaks: true}, "de-DE"); got != want {
 			t.Errorf("%q is %q, want %q", in, got, want)
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"jigasi/internal/config"
@@ -21,6 +22,9 @@ type Services struct {
 	c      config.Transcription
 	log    *slog.Logger
 	remote *remote // nil is none
+
+	// RemoteErrors counts rooms whose service the operator's server did not choose.
+	RemoteErrors atomic.Int64
 
 	mu      sync.Mutex
 	members map[string]*recognize.Member
@@ -133,6 +137,7 @@ func (s *Services) choose(ctx context.Context, room string) (recognize.Choice, e
 	if s.remote != nil {
 		named, err := s.remote.ask(ctx, room)
 		if err != nil {
+			s.RemoteErrors.Add(1)
 			s.log.Warn("the speech service of a room is not chosen by the remote configuration", xlog.Err, err)
 		} else if named != name {
 			rest, name = append([]string{name}, rest...), named

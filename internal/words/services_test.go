@@ -167,6 +167,9 @@ func TestRemoteChoice(t *testing.T) {
 			t.Errorf("%d: %s", code, got)
 		}
 	}
+	if n := s.RemoteErrors.Load(); n != 8 {
+		t.Errorf("%d errors are counted", n)
+	}
 	s.remote.c.Cache = 0 // asked each time, and now it fails
 	if got := names(t, s, "standup@conference.meet.example.com"); got != "whisper,vosk 0" {
 		t.Errorf("what was said last is forgotten: %s", got)
