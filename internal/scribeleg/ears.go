@@ -67,7 +67,6 @@ type ears struct {
 // A stream is one SSRC.
 type stream struct {
 	ssrc  uint32
-	since time.Time
 	heard time.Time // when a packet came last
 
 	order order    // guarded by ears.mu
@@ -114,7 +113,7 @@ func (e *ears) rtp(h *rtpx.Header, payload []byte) {
 			e.counts.Unheard.Add(1)
 			return
 		}
-		s = &stream{ssrc: h.SSRC, since: now}
+		s = &stream{ssrc: h.SSRC}
 		e.streams[h.SSRC] = s
 	}
 	s.heard = now
@@ -197,6 +196,9 @@ func (e *ears) look(now time.Time) {
 		case !owned:
 			s.order.forget(now.Add(-ownerLimit))
 		}
+		e.counts.Unheard.Add(s.order.dropped)
+		e.counts.Late.Add(s.order.late)
+		s.order.dropped, s.order.late = 0, 0
 	}
 	coming := e.coming
 	e.coming = nil

@@ -32,7 +32,8 @@ type order struct {
 	number  int64 // newest, and its timestamp
 	at      int64
 	next    int64 // number that is taken next
-	dropped int64
+	dropped int64 // unheard, since somebody looked
+	late    int64 // likewise: after their turn
 }
 
 // put takes a packet of the network, and copies it.
@@ -49,8 +50,8 @@ func (o *order) put(h *rtpx.Header, payload []byte, now time.Time) {
 		o.started, o.next = true, number
 	}
 	if number < o.next && o.next-number < maxHeld {
-		o.dropped++
-		return // too late
+		o.late++
+		return
 	}
 	if number < o.next { // the far end has begun anew
 		o.next = number
@@ -60,6 +61,7 @@ func (o *order) put(h *rtpx.Header, payload []byte, now time.Time) {
 		return
 	}
 	if len(o.list) >= maxHeld {
+		o.dropped++
 		o.drop(1)
 		i = max(0, i-1)
 	}
@@ -73,7 +75,6 @@ func (o *order) put(h *rtpx.Header, payload []byte, now time.Time) {
 
 // drop forgets the oldest packets.
 func (o *order) drop(n int) {
-	o.dropped += int64(n)
 	o.next = o.list[n-1].number + 1
 	o.giveBack(o.list[:n])
 	o.list = slices.Delete(o.list, 0, n)
@@ -123,6 +124,7 @@ func (o *order) forget(before time.Time) {
 		n++
 	}
 	if n > 0 {
+		o.dropped += int64(n)
 		o.drop(n)
 	}
 }

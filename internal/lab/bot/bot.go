@@ -55,8 +55,7 @@ type Bot struct {
 	sid     string
 	joined  bool
 	present map[string]*stanza.Elem
-	shows   map[string]string // more of our presence, by element
-	muted   bool
+	shows   map[string]string   // more of our presence, by element
 	said    []*stanza.Elem      // messages of the room
 	status  map[string][]string // of transcribers, one after the other
 }

@@ -15,7 +15,7 @@ func (b *Bot) presenceOf() *stanza.Elem {
 	p := stanza.New("jabber:client", "presence", "to", b.opt.Room.With(b.opt.Nick).String()).Add(
 		stanza.New("http://jabber.org/protocol/caps", "c", "hash", "sha-1", "node", "urn:bot", "ver", "bot"+fmt.Sprint(b.opt.XML)),
 		stanza.New("http://jabber.org/protocol/nick", "nick").WithText(b.opt.Name),
-		stanza.New("", "SourceInfo").WithText(fmt.Sprintf(`{"%s-a0":{"muted":%v}}`, b.opt.Nick, b.muted)))
+		stanza.New("", "SourceInfo").WithText(fmt.Sprintf(`{"%s-a0":{"muted":false}}`, b.opt.Nick)))
 	for _, name := range slices.Sorted(maps.Keys(b.shows)) {
 		p.Add(stanza.New("", name).WithText(b.shows[name]))
 	}
@@ -26,15 +26,6 @@ func (b *Bot) presenceOf() *stanza.Elem {
 func (b *Bot) Show(name, text string) {
 	b.mu.Lock()
 	b.shows[name] = text
-	b.mu.Unlock()
-	b.wire.Send(b.presenceOf())
-}
-
-// Mute has the bot say nothing and show it.
-func (b *Bot) Mute(on bool) {
-	b.Hush(on)
-	b.mu.Lock()
-	b.muted = on
 	b.mu.Unlock()
 	b.wire.Send(b.presenceOf())
 }

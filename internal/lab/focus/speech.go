@@ -40,21 +40,6 @@ func owned(list []jingle.Source, nick string) []jingle.Source {
 	return out
 }
 
-// Withhold keeps the sources of a member from another one, or no longer, as when signaling is late.
-func (f *Focus) Withhold(name, to, owner string, hidden bool) {
-	f.sync(func() {
-		r := f.roomOf(name)
-		if r == nil || r.members[to] == nil || r.members[owner] == nil {
-			return
-		}
-		action := jingle.SourceAdd
-		if hidden {
-			action = jingle.SourceRemove
-		}
-		f.sources(r, r.members[to], action, r.members[owner].sources)
-	})
-}
-
 // Hangup hangs a gateway up by its seat in a room, as for a moderator, and gives the answer, nil if there was none in 10 s.
 func (f *Focus) Hangup(name, nick string) *stanza.Elem {
 	answer := make(chan *stanza.Elem, 1)
