@@ -62,6 +62,7 @@ type App struct {
 
 	clock     *media.Clock
 	strain    strain
+	busy      busy
 	loop      *twin.Loop
 	pool      *rtpport.Pool
 	hub       *room.Hub

@@ -109,11 +109,15 @@ func (a *App) adminStats() admin.Stats {
 	}
 }
 
+// stress is 0 for a gateway that is idle and 1 for one that is full: by its calls, and by what the machine bears.
 func (a *App) stress(s exchange.Stats) float64 {
-	if a.cfg.Limits.Threshold <= 0 {
-		return 0
+	stress := 0.0
+	if a.cfg.Limits.Threshold > 0 {
+		stress = float64(s.Conferences) / a.cfg.Limits.Threshold
 	}
-	stress := float64(s.Conferences) / a.cfg.Limits.Threshold
+	if a.cfg.Limits.Overload > 0 {
+		stress = max(stress, a.cpu())
+	}
 	if a.strain.why() != "" { // the focus chooses another gateway
 		stress = max(stress, 1)
 	}

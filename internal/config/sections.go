@@ -259,7 +259,7 @@ type Health struct {
 // Limits say how much, and how long.
 type Limits struct {
 	Calls     int      `yaml:"calls" doc:"Calls at the same time; more are refused."`
-	Threshold float64  `yaml:"threshold" doc:"Calls that mean a stress level of 1, by which the focus chooses a gateway."`
+	Threshold float64  `yaml:"threshold" doc:"Calls that mean a stress level of 1, by which the focus chooses a gateway. The use of the processors counts too, where overload is not 0."`
 	Overload  float64  `yaml:"overload" doc:"New calls are refused while more than this share of the clock's turns is missed over five seconds, with ten calls or more; 0 is never."`
 	Ring      Duration `yaml:"ring" doc:"How long a dialled phone may ring."`
 	Drain     Duration `yaml:"drain" doc:"How long running calls may go on after SIGTERM."`
