@@ -56,9 +56,8 @@ func script(n, sentences int) []string {
 
 // ears is a speech service that hears tones.
 type ears struct {
-	mu   sync.Mutex
-	who  []recognize.Who
-	open int
+	mu  sync.Mutex
+	who []recognize.Who
 }
 
 func (*ears) Needs() recognize.Needs { return recognize.Needs{} }
