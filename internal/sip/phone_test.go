@@ -35,7 +35,7 @@ func newAir() *air {
 
 // join gives an end its place.
 func (a *air) join(at netip.AddrPort, take func(b []byte, network string, from netip.AddrPort)) {
-	ch := make(chan func(), 1000)
+	ch := make(chan func(), 10000) // who waits to send would stop the time
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.ends[at], a.takes[at] = ch, take
