@@ -133,12 +133,17 @@ func (t *transcription) run(ctx context.Context) ([]transcript.Entry, error) {
 		Room: filepath.Base(t.file), Session: "transcribe", Start: t.start, Gate: t.cfg.Gate,
 		EndLimit: time.Minute, Counts: &t.counts, Log: slog.New(slog.NewTextHandler(t.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
-	service, end, err := words.Service(t.cfg, t.service)
+	c := t.cfg // a file is in no room, and nobody's minutes
+	c.Remote, c.Rooms, c.Budget = config.RemoteChoice{}, nil, config.Budget{}
+	if t.service != "" {
+		c.Service, c.Fallback = t.service, nil
+	}
+	services, err := words.NewServices(c, o.Log)
 	if err != nil {
 		return nil, err
 	}
-	defer end()
-	o.Service = service
+	defer services.Close()
+	o.Service = services.Room("")
 	if t.target != "" {
 		if o.Translator, err = words.Translator(t.cfg); err != nil {
 			return nil, err
