@@ -66,10 +66,10 @@ func TestCheckConfig(t *testing.T) {
 
 func TestConvertConfig(t *testing.T) {
 	dir := t.TempDir()
-	old := write(t, filepath.Join(dir, "sip-communicator.properties"), "org.jitsi.jigasi.LOCAL_REGION=eu\norg.jitsi.jigasi.transcription.SEND_TXT=true\n")
+	old := write(t, filepath.Join(dir, "sip-communicator.properties"), "org.jitsi.jigasi.LOCAL_REGION=eu\norg.jitsi.jigasi.transcription.WIBBLE=true\n")
 	for _, arg := range []string{old, dir} {
 		status, out, errs := run(ConvertConfig, noEnv, arg)
-		if status != 0 || !strings.HasPrefix(out, "meeting:\n  region: eu\n") || !strings.Contains(errs, old+":2: info: org.jitsi.jigasi.transcription.SEND_TXT: known, not used yet") {
+		if status != 0 || !strings.HasPrefix(out, "meeting:\n  region: eu\n") || !strings.Contains(errs, old+":2: info: org.jitsi.jigasi.transcription.WIBBLE: has no effect") {
 			t.Errorf("%s: %d\n%s%s", arg, status, out, errs)
 		}
 	}

@@ -13,7 +13,6 @@ type variable struct {
 }
 
 const (
-	captions  = "later: transcription"
 	webs      = "of the web container"
 	sidecars  = "the sidecar is a process of its own; it reads /about/stats and may run graceful_shutdown.sh"
 	accounts0 = "breweries[].xmpp.server, xmpp.server"
@@ -40,7 +39,7 @@ var variables = []variable{
 	{name: "JIGASI_VISITORS_QUEUE_SERVICE_PRIVATE_KEY_ID", to: "visitors.queue.key_id", property: prefixJigasi + "VISITOR_QUEUE_SERVICE_PRIVATE_KEY_ID"},
 	{name: "JIGASI_DISABLE_SIP", note: nobody},
 
-	{name: "JIGASI_MODE", to: "sip.enabled", note: "transcriber: no calls; " + captions},
+	{name: "JIGASI_MODE", to: "sip.enabled, transcription.enabled", note: "transcriber: rooms are transcribed, and there are no calls"},
 	{name: "JIGASI_XMPP_USER", to: "breweries[].xmpp.user", note: "jigasi"},
 	{name: "JIGASI_XMPP_PASSWORD", to: "breweries[].xmpp.password", note: "plain text"},
 	{name: "JIGASI_BREWERY_MUC", to: "breweries[].room, dial_out.allowed", note: "jigasibrewery"},
@@ -77,7 +76,7 @@ var variables = []variable{
 	{name: "AUTOSCALER_URL", note: sidecars},
 	{name: "AUTOSCALER_SIDECAR_*", note: sidecars},
 
-	{name: "ENABLE_TRANSCRIPTIONS", note: captions},
+	{name: "ENABLE_TRANSCRIPTIONS", note: webs},
 	{name: "JIGASI_TRANSCRIBER_USER", to: "xmpp.user", note: "transcriber, in transcriber mode"},
 	{name: "JIGASI_TRANSCRIBER_PASSWORD", to: "xmpp.password", note: "in transcriber mode"},
 	{name: "JIGASI_TRANSCRIBER_CUSTOM_SERVICE", to: "transcription.service", property: prefixWords + "customService"},
@@ -104,7 +103,7 @@ var variables = []variable{
 	{name: "JIGASI_TRANSCRIBER_ENABLE_SAVING", to: "transcription.directory, transcription.save", note: "1, in transcriber mode: text in /tmp/transcripts, which the web container serves"},
 	{name: "JIGASI_TRANSCRIBER_ADVERTISE_URL", to: "transcription.advertise", property: prefixWords + "ADVERTISE_URL"},
 	{name: "JIGASI_TRANSCRIBER_RECORD_AUDIO", to: "transcription.record.format", property: prefixWords + "RECORD_AUDIO"},
-	{name: "JIGASI_TRANSCRIBER_*", note: captions},
+	{name: "JIGASI_TRANSCRIBER_*", note: nobody},
 
 	{name: "CONFCODE_URL", note: webs}, {name: "DIALIN_NUMBERS_URL", note: webs}, {name: "DIALOUT_AUTH_URL", note: webs},
 	{name: "DIALOUT_CODES_URL", note: webs}, {name: "ENABLE_JAAS_COMPONENTS", note: webs}, {name: "TRANSLATION_LANGUAGES", note: webs},

@@ -138,7 +138,7 @@ var globals = []row{
 	{prefixWords + "remoteTranscriptionConfigUrl.keyPath", "transcription.remote.key", composed, "the file is read"},
 	{prefixWords + "remoteTranscriptionConfigUrl.key", "transcription.remote.key", composed, "base64, where there is no keyPath"},
 	{prefixWords + "remoteTranscriptionConfigUrl.aud", "transcription.remote.audience", asIs, ""},
-	{prefixWords + "*", "", asIs, "later: transcription of meetings"},
+	{prefixWords + "*", "", asIs, nobody},
 	{prefixJigasi + "ENABLE_SIP_VISITORS", "visitors.enabled", asIs, ""},
 	{prefixJigasi + "VISITOR_QUEUE_SERVICE", "visitors.queue.url", asIs, ""},
 	{prefixJigasi + "VISITOR_QUEUE_SERVICE_PRIVATE_KEY_PATH", "visitors.queue.key_file", asIs, ""},

@@ -156,3 +156,17 @@ func TestGoogleAccountOfTheContainer(t *testing.T) {
 		t.Errorf("%v %s", err, show(found, ""))
 	}
 }
+
+// TestEveryPropertyOfTranscription: none of Jigasi's falls to the row for what nothing reads.
+func TestEveryPropertyOfTranscription(t *testing.T) {
+	for _, name := range strings.Fields(`customService remoteTranscriptionConfigUrl remoteTranscriptionConfigUrl.kid remoteTranscriptionConfigUrl.keyPath remoteTranscriptionConfigUrl.aud
+		remoteTranscriptionConfigUrl.key translationService ENABLE_TRANSLATION FILTER_SILENCE google_model vosk.websocket_url whisper.websocket_url whisper.private_key
+		whisper.private_key_name whisper.jwt_audience oci.websocketUrl oci.compartmentId oci.configFile oci.finalThresholdMs oci.interimThresholdMs libreTranslate.api_url
+		bing.subscription_key bing.subscription_region bing.endpoint bing.api_version DIRECTORY BASE_URL ADVERTISE_URL SAVE_JSON SAVE_TXT SEND_JSON SEND_TXT
+		SEND_JSON_REMOTE_URLS RECORD_AUDIO RECORD_AUDIO_FORMAT EXECUTE_SCRIPTS SCRIPTS_TO_EXECUTE_LIST SCRIPTS_TO_EXECUTE_LIST_SEPARATOR action.x.PHRASE action.x.URL
+		jetty.port jetty.host jetty.tls.port jetty.sslContextFactory.keyStorePath USE_VIDEO_MODEL`) {
+		if r, ok := findRow(w+name, globals); !ok || r.name == w+"*" {
+			t.Errorf("nothing is said of %s", name)
+		}
+	}
+}
