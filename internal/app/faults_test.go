@@ -143,7 +143,7 @@ func TestT38_LongPartition(t *testing.T) {
 		if r, err = relay.NewTCP(cfg.XMPP.Server); err != nil {
 			t.Fatal(err)
 		}
-		cfg.XMPP.Server, cfg.XMPP.Ping = r.Addr(), 5*time.Second
+		cfg.XMPP.Server, cfg.XMPP.Ping = r.Addr(), time.Duration(soak.Count(1, 5))*time.Second
 		withBrewery(cfg)
 	})
 	t.Cleanup(r.Close)

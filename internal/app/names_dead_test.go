@@ -47,7 +47,7 @@ func (z *zone) answer(ctx context.Context, have bool) error {
 func TestT55_DeadNameServer(t *testing.T) {
 	t.Parallel()
 	z := &zone{}
-	names, err := locate.New(locate.Options{Resolver: z, Timeout: 300 * time.Millisecond})
+	names, err := locate.New(locate.Options{Resolver: z, Timeout: 100 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

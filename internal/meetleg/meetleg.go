@@ -290,15 +290,6 @@ func (l *Leg) muted(e conference.Event) {
 	l.tell(leg.Event{Signal: leg.Muted{On: e.On, OK: e.OK, ID: e.ID}})
 }
 
-func (l *Leg) sources(added, removed []jingle.Source) {
-	for _, s := range removed {
-		l.ear.Remove(s.SSRC)
-	}
-	for _, s := range added {
-		l.ear.SetOwner(s.SSRC, s.Owner)
-	}
-}
-
 // offered takes a new offer: the old media are gone, and as soon as the call wants, the new ones come.
 func (l *Leg) offered(o *conference.Offer) {
 	if o.Replaces {

@@ -5,6 +5,7 @@ import (
 	"net/url"
 
 	"jigasi/internal/conference"
+	"jigasi/internal/jingle"
 	"jigasi/internal/leg"
 	"jigasi/internal/media"
 	"jigasi/internal/rtpx"
@@ -63,4 +64,14 @@ func (l *Leg) Report() leg.Report {
 			slog.Int64("received", s.Received), slog.Int64("skipped", s.Skipped), slog.Int64("bad", s.Bad), slog.Int64("unsent", s.Unsent))
 	}
 	return r
+}
+
+// sources notes whose streams come and go.
+func (l *Leg) sources(added, removed []jingle.Source) {
+	for _, s := range removed {
+		l.ear.Remove(s.SSRC)
+	}
+	for _, s := range added {
+		l.ear.SetOwner(s.SSRC, s.Owner)
+	}
 }
