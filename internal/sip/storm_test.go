@@ -211,6 +211,7 @@ func TestT13_NothingToGuess(t *testing.T) {
 				}
 			}
 			time.Sleep(time.Minute)
+			synctest.Wait()
 			total := 0
 			for _, n := range answers {
 				total += n
