@@ -73,22 +73,8 @@ func (r *wordsRun) feed(ctx context.Context, rooms, people, speaking int) error 
 	if people > talkers {
 		row.door = fmt.Sprintf("bridge's feed, %d people, %d speaking", people, speaking)
 	}
-	settle := 5 * wordSettle // the silent have left
-	err = wait(ctx, settle)
-	cpu, began := processTime(), time.Now()
-	service.bytes.Store(0)
-	read.take()
-	if err == nil {
-		err = wait(ctx, r.Load)
-	}
-	seconds := time.Since(began).Seconds()
-	packets := float64(rooms*speaking) * seconds * 50
-	row.cpu = us(processTime()-cpu) / packets
-	row.sinkSeconds = float64(service.bytes.Load()) / (2 * recognize.Rate) / (seconds * float64(rooms*speaking))
-	runtime.GC()
-	var busy runtime.MemStats
-	runtime.ReadMemStats(&busy)
-	row.goroutines, row.heap = runtime.NumGoroutine()-quiet, int(busy.HeapInuse-min(busy.HeapInuse, idle.HeapInuse))/1024
+	err = r.watchFeed(ctx, &row, service, read, rooms*speaking)
+	row.goroutines, row.heap = row.goroutines-quiet, max(0, row.heap-int(idle.HeapInuse/1024))
 	cancel()
 	_ = bridge.Wait() // it was ended
 	end, done := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
@@ -108,6 +94,25 @@ func (r *wordsRun) feed(ctx context.Context, rooms, people, speaking int) error 
 	r.add(row)
 	fmt.Fprintf(r.Out, "  %d goroutines and %d KiB of heap more than before\n", row.goroutines, row.heap)
 	return nil
+}
+
+// watchFeed measures what so many speakers cost, once those who are silent have left.
+func (r *wordsRun) watchFeed(ctx context.Context, row *wordRow, service *sink, read *reader, speaking int) error {
+	if err := wait(ctx, 5*wordSettle); err != nil {
+		return err
+	}
+	cpu, began := processTime(), time.Now()
+	service.bytes.Store(0)
+	read.take()
+	err := wait(ctx, r.Load)
+	seconds := time.Since(began).Seconds()
+	row.cpu = us(processTime()-cpu) / (float64(speaking) * seconds * 50)
+	row.sinkSeconds = float64(service.bytes.Load()) / (2 * recognize.Rate) / (seconds * float64(speaking))
+	runtime.GC()
+	var busy runtime.MemStats
+	runtime.ReadMemStats(&busy)
+	row.goroutines, row.heap = runtime.NumGoroutine(), int(busy.HeapInuse/1024)
+	return err
 }
 
 // FeedWords is the bridge of the second door, until ctx is done: so many rooms of so many people, of whom so many
