@@ -134,7 +134,7 @@ func TestT07_CrowdsAreBounded(all *testing.T) {
 
 // A WebSocket of a stranger is counted once, as a handshake and then as a connection.
 func TestWebSocketIsCountedOnce(t *testing.T) {
-	l, addr := serve(t, "ws", Options{Open: true, Limits: Limits{PerIP: 2}})
+	l, addr := serve(t, "ws", Options{Open: true, Limits: Limits{PerIP: 2, First: time.Minute}}) // nobody says anything
 	var open []*websocket.Conn
 	dial := func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -149,6 +149,14 @@ func TestWebSocketIsCountedOnce(t *testing.T) {
 	for i := range 2 {
 		if err := dial(); err != nil {
 			t.Fatalf("connection %d: %v", i, err)
+		}
+		for end, n := time.Now().Add(20*time.Second), 0; n <= i; <-time.After(5 * time.Millisecond) { // the handshake ends before it is counted in
+			l.tp.mu.Lock()
+			n = len(l.tp.all)
+			l.tp.mu.Unlock()
+			if time.Now().After(end) {
+				t.Fatalf("%d connections are counted", n)
+			}
 		}
 	}
 	if dial() == nil {

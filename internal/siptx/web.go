@@ -34,11 +34,12 @@ func (t *transport) knock(c net.Conn, state http.ConnState) {
 		return
 	}
 	ip, lim := remote.Addr(), t.layer.opt.Limits
+	known := t.layer.opt.Known(ip)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch state {
 	case http.StateNew:
-		known, all := t.layer.opt.Known(ip), len(t.knocks)+len(t.all)
+		all := len(t.knocks) + len(t.all)
 		if !known && (all >= lim.Connections || t.knocking[ip]+t.perIP[ip] >= lim.PerIP) || all >= 2*lim.Connections {
 			t.layer.stats.Connections.Add(1)
 			_ = c.Close()
