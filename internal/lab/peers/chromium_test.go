@@ -37,15 +37,25 @@ type browser struct {
 
 // browserState is what the page tells.
 type browserState struct {
-	Joined, Left bool
-	Failed       string
-	People       map[string]browserPerson
+	Joined, Left, Leads, Moderated bool
+	Failed, Recording, Ended       string
+	People                         map[string]browserPerson
+	Waiting                        map[string]string // in the lobby: name by id
+	Allowed                        []string          // to unmute: ids
+	Rooms                          map[string]browserRoom
 }
 
 type browserPerson struct {
-	Name, Status string
-	Muted        bool
-	Tones        map[string]float64 // by Hz, in dBov
+	Name, Status, JID string
+	Muted, Hand       bool
+	Tones             map[string]float64 // by Hz, in dBov
+}
+
+// browserRoom is a breakout room, or the main room beside them.
+type browserRoom struct {
+	Name, JID    string
+	IsMainRoom   bool
+	Participants map[string]struct{ JID string }
 }
 
 // site serves the page.

@@ -40,14 +40,14 @@ type via struct{ c *client.Client }
 func (v via) Send(e *stanza.Elem) { _ = v.c.Send(e) } // a lost stream shows to its reader
 
 // meet starts Prosody, focus and bridge until the end of the test.
-func meet(t *testing.T, services string) *meeting {
+func meet(t *testing.T, services string, more ...string) *meeting {
 	t.Helper()
-	m := &meeting{prosody: newProsody(t, services)}
+	m := &meeting{prosody: newProsody(t, services, more...)}
 	var err error
 	if m.bridge, err = sfu.New(); err != nil {
 		t.Fatal(err)
 	}
-	m.lead(t, focus.Options{})
+	m.lead(t, focus.Options{Moderation: "avmoderation.meet.test"})
 	t.Cleanup(func() { m.abdicate() })
 	return m
 }
@@ -192,4 +192,35 @@ func phoneIn(t *testing.T, a *app.App, room string, hz float64, more ...[2]strin
 		_ = p.Hangup(ctx) // over already where the test ended it
 	})
 	return p
+}
+
+// refusal is why the room lets a guest not in who knows nothing; "" if it does.
+func (m *meeting) refusal(t *testing.T, room string) string {
+	t.Helper()
+	answer := make(chan string, 10)
+	c := m.guest(t, client.Options{Handler: func(e *stanza.Elem) {
+		switch {
+		case e.Name.Local != "presence" || stanza.ParseJID(e.Get("from")).Resource != "0badcafe":
+		case e.Get("type") == "error":
+			for _, k := range e.Kid("", "error").Kids {
+				if k.Name.Local != "text" {
+					answer <- k.Name.Local
+					return
+				}
+			}
+		case e.Get("type") == "":
+			answer <- ""
+		}
+	}})
+	defer c.Close()
+	if err := c.Send(stanza.New("jabber:client", "presence", "to", room+"@conference.meet.test/0badcafe").Add(stanza.New("http://jabber.org/protocol/muc", "x"))); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case why := <-answer:
+		return why
+	case <-time.After(20 * time.Second):
+		t.Fatal("the room does not answer")
+		return ""
+	}
 }

@@ -45,11 +45,19 @@ var accounts = map[string]string{
 	"sha1%2emeet%2etest/jigasi":          "secret", "sha256%2emeet%2etest/jigasi": "secret", "plain%2emeet%2etest/jigasi": "secret",
 }
 
-// newProsody starts one until the end of the test; services is Lua, of mod_external_services.
-func newProsody(t *testing.T, services string) *prosody {
+// newProsody starts one until the end of the test; services is Lua, of mod_external_services, and more
+// are templates of configuration beside the first.
+func newProsody(t *testing.T, services string, more ...string) *prosody {
 	t.Helper()
 	p := &prosody{dir: t.TempDir(), ports: map[string]int{}, cas: x509.NewCertPool()}
-	values := map[string]string{"DIR": p.dir, "SERVICES": services}
+	plugins, err := filepath.Abs("testdata/prosody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]string{"DIR": p.dir, "SERVICES": services, "PLUGINS": plugins, "MORE": ""}
+	for _, name := range more {
+		values["MORE"] += fmt.Sprintf("Include %q\n", fill(t, p.dir, name, values))
+	}
 	for _, name := range []string{"C2S", "TLS", "COMPONENT", "HTTP", "HTTPS"} {
 		p.ports[name] = freeTCP(t)
 		values[name] = fmt.Sprint(p.ports[name])

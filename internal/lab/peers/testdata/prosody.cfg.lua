@@ -2,6 +2,7 @@
 pidfile = "@DIR@/prosody.pid"
 data_path = "@DIR@/data"
 run_as_root = true
+plugin_paths = { "@PLUGINS@" }
 log = { { levels = { min = "info" }, to = "file", filename = "@DIR@/prosody.log" } }
 interfaces = { "127.0.0.1" }
 c2s_ports = { @C2S@ }
@@ -71,3 +72,5 @@ Component "internal.auth.meet.test" "muc"
 
 Component "focus.meet.test"
   component_secret = "focussecret"
+
+@MORE@
