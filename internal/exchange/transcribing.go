@@ -6,7 +6,6 @@ import (
 
 	"jigasi/internal/cause"
 	"jigasi/internal/rayo"
-	"jigasi/internal/xlog"
 )
 
 // A transcribing is a transcriber in a room, or on its way there.
@@ -68,7 +67,7 @@ func (x *Exchange) sendTranscriber(ctx context.Context, r Request, target Target
 		return Dialled{}, err
 	}
 	defer func() { x.unwind(id, phone, e) }()
-	place.Log.Info("transcriber called", xlog.Room, target.Room.Local)
+	place.Log.Info("transcriber called")
 	e = x.start(id, phone, place, transcriberName, "", true)
 	return x.awaitRoom(ctx, e)
 }
