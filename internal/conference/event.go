@@ -58,6 +58,7 @@ type Event struct {
 type Offer struct {
 	SID       string
 	Nick      string // our endpoint id now: it may have changed since Join
+	Seat      int    // how often we have come into a room: another one is another seat, also by the same name
 	Transport jingle.Transport
 	Opus      jingle.Payload
 	EventPT   uint8 // telephone-event, 0 if not offered

@@ -129,6 +129,7 @@ func (s *Session) self(o meetxml.Occupant) {
 		return
 	}
 	s.joined, s.waiting = true, ""
+	s.seats++
 	s.noteHere()
 	s.askRoom()
 	s.backoff.Reset()

@@ -109,7 +109,7 @@ func (s *Session) offered(m *jingle.Message, from string) {
 	}
 	s.forgetSession()
 	o := &Offer{
-		SID: m.SID, Nick: s.opt.Nick, Transport: *m.Transport, LevelID: m.Exts[jingle.LevelURI], Relays: s.relays, Visitor: s.node != "",
+		SID: m.SID, Nick: s.opt.Nick, Seat: s.seats, Transport: *m.Transport, LevelID: m.Exts[jingle.LevelURI], Relays: s.relays, Visitor: s.node != "",
 		Replaces: m.Action == jingle.TransportReplace, initiator: m.Initiator, from: from, bridge: m.BridgeSession, message: m,
 	}
 	for _, p := range m.Payloads {

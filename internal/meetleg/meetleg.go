@@ -8,7 +8,6 @@ package meetleg
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -70,6 +69,7 @@ type Leg struct {
 	was      struct{ up, moving, back, unheard bool } // counted once
 	nick     string                                   // our endpoint id, and the stream that goes with it
 	ssrc     uint32
+	seat     int // where the stream is from
 }
 
 // Join takes a seat. It returns at once.
@@ -336,13 +336,7 @@ func (l *Leg) connect() {
 	}
 	conn.SetLevelID(o.LevelID)
 	l.conn = conn
-	if o.Nick != l.nick { // the old seat may still be there, with our stream in it
-		l.nick, l.ssrc = o.Nick, rand.Uint32()|1
-		l.voice.renew(l.ssrc)
-	}
-	l.session.Accept(o, conn.Local(), jingle.Source{
-		SSRC: l.ssrc, Name: l.nick + "-a0", MSID: fmt.Sprintf("%s-audio-0-1 %s-track-0", l.nick, l.nick),
-	})
+	l.session.Accept(o, conn.Local(), l.source(o))
 	conn.AddCandidates(l.late)
 	l.wg.Go(func() {
 		defer cause.Recover(func(why cause.Cause, stack []byte) {

@@ -1,6 +1,7 @@
 package meetleg
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -9,6 +10,8 @@ import (
 	"jigasi/internal/audio"
 	"jigasi/internal/bridge"
 	"jigasi/internal/codec"
+	"jigasi/internal/conference"
+	"jigasi/internal/jingle"
 	"jigasi/internal/media"
 	"jigasi/internal/rtpx"
 )
@@ -189,4 +192,17 @@ func (v *voice) sender() *rtpx.Sender {
 	defer v.mu.Unlock()
 	s := v.stats
 	return &s
+}
+
+// source is our stream in a session: the same for all of one seat. Another seat has another, as the old one may still be
+// there with our stream in it, and browsers take no stream again that has once gone.
+func (l *Leg) source(o *conference.Offer) jingle.Source {
+	if o.Nick != l.nick || o.Seat != l.seat && l.seat > 0 {
+		l.ssrc = rand.Uint32() | 1
+		l.voice.renew(l.ssrc)
+	}
+	l.nick, l.seat = o.Nick, o.Seat
+	return jingle.Source{
+		SSRC: l.ssrc, Name: l.nick + "-a0", MSID: fmt.Sprintf("%s-audio-0-%d %s-track-%d", l.nick, max(1, l.seat), l.nick, max(1, l.seat)-1),
+	}
 }
