@@ -162,6 +162,7 @@ func (l *led) breaksOut(t *testing.T) {
 	must(t, "everybody is back", func() bool {
 		return p.Tone(1000) > -26 && p.Tone(500) > -26 && q.Tone(1000) > -26 && q.Tone(440) > -26 && hears(l.c.Bot, 440)() && hears(l.c.Bot, 500)()
 	})
+	l.wait(t, "the browser hears them again", func(s browserState) bool { return s.People[one].says(440) && s.People[two].says(500) })
 	hangup(t, q)
 	l.over(t, p)
 }
