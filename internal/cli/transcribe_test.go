@@ -80,6 +80,7 @@ func wordsConfig(t *testing.T, dir, voskURL string) string {
 }
 
 func TestTranscribe(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	temper := prove.Moody(5, prove.Refuse, prove.Drop, prove.Garbage)
 	conf, file := "--config="+wordsConfig(t, dir, vosk(t, temper)), wav(t, dir, prove.Say(20), 16000)
@@ -143,6 +144,7 @@ func TestTranscribeSave(t *testing.T) {
 }
 
 func TestTranscribeFails(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file := wav(t, dir, prove.Say(1), 16000)
 	dead := "--config=" + wordsConfig(t, dir, "ws://127.0.0.1:1")
@@ -164,15 +166,19 @@ func TestTranscribeFails(t *testing.T) {
 		{[]string{file, dead}, 1, "the speech service cannot be used"},
 		{[]string{wav(t, t.TempDir(), prove.Say(10), 16000), dead}, 1, "the speech service cannot be used"},
 	} {
-		status, out, errs := run(Transcribe, noEnv, c.args...)
-		if status != c.status || !strings.Contains(errs, c.want) || strings.Contains(errs, "topsecret") {
-			t.Errorf("%v: %d\n%s%s", c.args, status, out, errs)
-		}
+		t.Run(c.want, func(t *testing.T) {
+			t.Parallel()
+			status, out, errs := run(Transcribe, noEnv, c.args...)
+			if status != c.status || !strings.Contains(errs, c.want) || strings.Contains(errs, "topsecret") {
+				t.Errorf("%v: %d\n%s%s", c.args, status, out, errs)
+			}
+		})
 	}
 }
 
 // TestTranscribeSilence: nobody speaks, so no service is needed, and nothing is said.
 func TestTranscribeSilence(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	conf := write(t, filepath.Join(dir, "jigasi.yaml"), "sip: {trunks: 192.0.2.0/24}\ntranscription: {gate: true, vosk: {url: 'ws://127.0.0.1:1'}}\n")
 	status, out, errs := run(Transcribe, noEnv, wav(t, dir, make([]int16, 48000), 48000), "--config="+conf, "--format=vtt")
