@@ -83,7 +83,11 @@ func TestPhonesOfOneRoom(t *testing.T) {
 	b := &seat{hz: 880, bot: m.Join("alpha", 880)}
 	p := &seat{hz: 440, call: m.call(t, "alpha", 440, "PCMU")}
 	q := &seat{hz: 500, call: m.call(t, "alpha", 500, "G722")}
-	r := &seat{hz: 740, call: m.call(t, "alpha", 740, "opus")}
+	third := "opus"
+	if raceEnabled { // Opus in Go under the race detector takes more than there is of two processors
+		third = "PCMA"
+	}
+	r := &seat{hz: 740, call: m.call(t, "alpha", 740, third)}
 	s := &seat{hz: 1040, call: m.call(t, "alpha", 1040, "PCMU")}
 	all := []*seat{a, b, p, q, r, s}
 	everybody(t, "two people speak", all, a, b)
