@@ -10,8 +10,15 @@ import (
 	"path/filepath"
 )
 
-// MaxPending is how many entries a journal holds while its disk takes none.
-const MaxPending = 1000
+// What a journal holds while its disk takes nothing, in entries and in bytes.
+const (
+	MaxPending      = 50_000
+	maxPendingBytes = 64 << 20
+)
+
+// batch is how many bytes are written before they are synced, so that a disk which takes nothing is not offered
+// all that waits with each entry.
+const batch = 1 << 20
 
 // ErrLost says that an entry could not be kept at all.
 var ErrLost = errors.New("the journal is full: an entry is lost")
@@ -34,6 +41,7 @@ type Journal struct {
 	size    int64 // of what is known to be whole
 	torn    bool  // there may be a part of a line after size
 	pending [][]byte
+	waiting int // bytes of pending
 }
 
 // NewJournal makes a journal at path, which must not exist yet; its directory is made. The disk
@@ -56,7 +64,7 @@ func (j *Journal) Pending() int { return len(j.pending) }
 // Append writes an entry and all that wait, and returns when they are on the disk. An error says
 // that they still wait, or with ErrLost that this one was refused.
 func (j *Journal) Append(e Entry) error {
-	if len(j.pending) >= MaxPending {
+	if len(j.pending) >= MaxPending || j.waiting >= maxPendingBytes {
 		if err := j.Flush(); err != nil {
 			return errors.Join(ErrLost, err)
 		}
@@ -66,6 +74,7 @@ func (j *Journal) Append(e Entry) error {
 		return fmt.Errorf("a journal entry of kind %s: %w", e.Kind, err)
 	}
 	j.pending = append(j.pending, append(line, '\n'))
+	j.waiting += len(line) + 1
 	return j.Flush()
 }
 
@@ -81,13 +90,28 @@ func (j *Journal) Flush() error {
 		}
 		j.f = f
 	}
+	for len(j.pending) > 0 {
+		if err := j.write(); err != nil {
+			return err
+		}
+	}
+	j.pending = nil
+	return nil
+}
+
+// write puts the first of what waits on the disk.
+func (j *Journal) write() error {
 	if j.torn {
 		if err := j.f.Truncate(j.size); err != nil {
 			return fmt.Errorf("the journal cannot be mended: %w", err)
 		}
 		j.torn = false
 	}
-	data := bytes.Join(j.pending, nil)
+	n, size := 0, 0
+	for ; n < len(j.pending) && (n == 0 || size+len(j.pending[n]) <= batch); n++ {
+		size += len(j.pending[n])
+	}
+	data := bytes.Join(j.pending[:n], nil)
 	if _, err := j.f.WriteAt(data, j.size); err != nil {
 		j.torn = true
 		return fmt.Errorf("the journal cannot be written: %w", err)
@@ -96,8 +120,8 @@ func (j *Journal) Flush() error {
 		j.torn = true // the kernel may have dropped any of it: write all of it again
 		return fmt.Errorf("the journal cannot be synced: %w", err)
 	}
-	j.size += int64(len(data))
-	j.pending = nil
+	j.size += int64(size)
+	j.pending, j.waiting = j.pending[n:], j.waiting-size
 	return nil
 }
 

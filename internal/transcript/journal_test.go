@@ -292,3 +292,22 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// TestT35_LongLinesAreBounded: what waits is bounded in bytes as well.
+func TestT35_LongLinesAreBounded(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	if err := os.WriteFile(dir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j := NewJournal(filepath.Join(dir, "j.jsonl"))
+	long := speech(0)
+	long.Text = strings.Repeat("x", 4<<20)
+	for i := range maxPendingBytes / (4 << 20) {
+		if err := j.Append(long); err == nil || errors.Is(err, ErrLost) {
+			t.Fatal(i, err)
+		}
+	}
+	if err := j.Append(long); !errors.Is(err, ErrLost) {
+		t.Fatal(err)
+	}
+}
