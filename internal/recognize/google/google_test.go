@@ -167,13 +167,13 @@ func TestLanguages(t *testing.T) {
 func TestErrorsTellNothing(t *testing.T) {
 	_, s := start(t, prove.Moody(1, prove.Refuse))
 	st, err := s.Open(t.Context(), who)
-	if err != nil {
-		t.Fatal(err)
+	if err == nil { // the refusal may come before the stream is open, or after
+		for range st.Results() {
+			t.Error("a result")
+		}
+		err = st.Err()
 	}
-	for range st.Results() {
-		t.Error("a result")
-	}
-	if err := st.Err(); err == nil || err.Error() != "google answers ResourceExhausted" {
+	if err == nil || err.Error() != "google answers ResourceExhausted" {
 		t.Error(err)
 	}
 	s.o.Token = func(context.Context) (string, error) { return "", gcloud.ErrNone }
