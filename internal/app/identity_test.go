@@ -1,8 +1,10 @@
 package app_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,6 +59,34 @@ func TestWhoThePhoneIs(t *testing.T) {
 			}
 			if v := a.Sees(nick).Kid("", "stat"); v == nil || v.Get("name") != "version" || v.Get("value") != "Jigasi test" {
 				t.Errorf("version %v", v)
+			}
+		})
+	}
+}
+
+// TestNumbersAreMasked: the room sees as much of a caller's number as the account allows by which the call came, and nobody's whole
+// number unless that was asked for.
+func TestNumbersAreMasked(t *testing.T) {
+	t.Parallel()
+	for rule, want := range map[string]string{"": "Phone \u2026456", "full": "+4930123456", "hidden": "Phone"} {
+		t.Run(rule, func(t *testing.T) {
+			t.Parallel()
+			m := start(t, lab.Options{}, func(cfg *config.Config) {
+				cfg.SIP.Trunks = []string{"127.0.0.0/8"}
+				cfg.SIP.Accounts = []config.SIPAccount{{ID: "pbx", URI: "gw@pbx.test", Registrar: "127.0.0.1:9", CallerName: rule}}
+			})
+			a := m.Join("alpha", 620)
+			eventually(t, 10*time.Second, "the account's server is known", func() bool { return m.app.Registrations()[0].Status == "ready, without registration" })
+			if p, why := m.place(t, wish{room: "alpha", hz: 440, from: "sip:+4930123456@phone.test", noName: true}); p == nil {
+				t.Fatal(why)
+			}
+			nick := m.nick(t)
+			eventually(t, 10*time.Second, "the room sees "+want, func() bool {
+				p := a.Sees(nick)
+				return p != nil && p.Kid("http://jabber.org/protocol/nick", "nick").Text == want
+			})
+			if seen := fmt.Sprint(a.Sees(nick)); rule != "full" && strings.Contains(seen, "30123456") {
+				t.Errorf("the number stands in %s", seen)
 			}
 		})
 	}

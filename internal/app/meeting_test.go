@@ -148,6 +148,7 @@ type wish struct {
 	codecs  []string
 	srtp    sdp.Policy
 	from    string
+	noName  bool // no display name
 	headers []sip.Header
 }
 
@@ -168,8 +169,12 @@ func (m *meeting) place(t *testing.T, w wish) (*caller, cause.Cause) {
 	offer, keys := local.Offer()
 	local.Keys = keys
 	c.offer = string(offer)
+	name := "Phone"
+	if w.noName {
+		name = ""
+	}
 	c.d, err = m.ua.Dial(t.Context(), sip.DialOptions{
-		To: "sip:gw@" + m.gateway(), From: w.from, Name: "Phone", SDP: offer,
+		To: "sip:gw@" + m.gateway(), From: w.from, Name: name, SDP: offer,
 		Headers: append(w.headers, sip.Header{Name: "Jitsi-Conference-Room", Value: w.room}),
 	})
 	if err != nil {

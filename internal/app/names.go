@@ -1,7 +1,10 @@
 package app
 
 import (
+	"cmp"
 	"context"
+	"net/url"
+	"slices"
 	"strings"
 
 	"jigasi/internal/exchange"
@@ -20,14 +23,32 @@ func (a *App) caller(p exchange.Place) func(context.Context) (name, avatar, emai
 	}
 }
 
+// shownCallee is what the room sees of a number that is called, by the rule of the account by which it is called.
+func (a *App) shownCallee(number string) string {
+	rule := a.cfg.Meeting.CallerName
+	if ways, err := a.plan.Route(number); err == nil {
+		rule = cmp.Or(a.accountOr(ways[0].Account).CallerName, rule)
+	}
+	return shownName(rule, number)
+}
+
 // shownName is what people in the meeting see of a phone. A name is shown as it is; a number by the operator's rule:
 // the whole of it is personal data, and everybody in the room would have it.
 func shownName(rule, name string) string {
-	number := strings.Trim(name, "+0123456789 -.()/") == "" && strings.ContainsAny(name, "0123456789")
-	if user, _, ok := strings.Cut(name, "@"); ok && strings.Trim(user, "+0123456789 -.()/") == "" {
-		name, number = user, true // an address whose user is a number
+	user := name // of an address, as a number may be part of one
+	if scheme, rest, ok := strings.Cut(user, ":"); ok && slices.Contains([]string{"tel", "callto", "sip", "sips"}, strings.ToLower(scheme)) {
+		user = rest
 	}
-	if !number || rule == "full" {
+	user, _, _ = strings.Cut(user, "@")
+	user, _, _ = strings.Cut(user, ";")
+	if plain, err := url.PathUnescape(user); err == nil {
+		user = plain
+	}
+	if strings.Trim(user, "+0123456789 -.()/") != "" || !strings.ContainsAny(user, "0123456789") {
+		return name
+	}
+	name = user
+	if rule == "full" {
 		return name
 	}
 	var digits []rune

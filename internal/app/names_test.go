@@ -1,6 +1,30 @@
 package app
 
-import "testing"
+import (
+	"testing"
+
+	"jigasi/internal/config"
+)
+
+// TestShownCallee: what the room sees of a number that is called is what the account by which it is called says.
+func TestShownCallee(t *testing.T) {
+	cfg := config.Default()
+	cfg.Meeting.CallerName = "masked"
+	cfg.SIP.Accounts = []config.SIPAccount{{ID: "first"}, {ID: "open", CallerName: "full"}, {ID: "shut", CallerName: "hidden"}}
+	cfg.DialOut.Rules = []config.DialRule{{Match: "+49*", Accounts: []string{"open", "shut"}}, {Match: "+43*", Accounts: []string{"shut"}}, {Match: "+1900*", Deny: true}, {}}
+	p, err := plan(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &App{cfg: cfg, plan: p}
+	for number, want := range map[string]string{
+		"+4930123456": "+4930123456", "tel:+43 1 23456789": "Phone", "+41443334455": "Phone \u2026455", "+19001234567": "Phone \u2026567",
+	} {
+		if got := a.shownCallee(number); got != want {
+			t.Errorf("%s: %q, want %q", number, got, want)
+		}
+	}
+}
 
 func TestShownName(t *testing.T) {
 	for _, c := range []struct{ rule, name, want string }{
@@ -10,6 +34,12 @@ func TestShownName(t *testing.T) {
 		{"masked", "+4930123456@trunk.test", "Phone \u2026456"},
 		{"full", "+4930123456@trunk.test", "+4930123456"},
 		{"hidden", "+4930123456", "Phone"},
+		{"masked", "tel:+4930123456", "Phone \u2026456"},
+		{"full", "tel:+4930123456", "+4930123456"},
+		{"masked", "sip:+4930123456@trunk.test", "Phone \u2026456"},
+		{"masked", "+4930123456;phone-context=+49", "Phone \u2026456"},
+		{"masked", "%2B4930123456", "Phone \u2026456"},
+		{"hidden", "Alice: 7", "Alice: 7"},
 		{"masked", "Alice", "Alice"},
 		{"hidden", "Alice 2", "Alice 2"},
 		{"masked", "201", "201"},

@@ -132,7 +132,7 @@ func account(acc config.SIPAccount) sip.Account {
 	user, domain, _ := strings.Cut(acc.URI, "@")
 	o := sip.Account{
 		ID: acc.ID, User: user, Domain: domain, AuthUser: acc.AuthUser, Password: acc.Password, Realms: acc.Realms, Name: acc.DisplayName,
-		Registrar: acc.Registrar, Transport: acc.Transport, Proxy: acc.Proxy, NoRegister: !acc.Register, Expires: acc.Expires,
+		Registrar: acc.Registrar, Transport: acc.Transport, Proxy: acc.Proxy, NoRegister: !acc.Register, CallUnregistered: acc.CallUnreg, Expires: acc.Expires,
 	}
 	if h, p, err := net.SplitHostPort(acc.Registrar); err == nil {
 		o.Registrar = h

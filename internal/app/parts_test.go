@@ -60,6 +60,11 @@ func TestAccountSettings(t *testing.T) {
 			t.Errorf("%+v", login)
 		}
 	}
+	for may, acc := range map[bool]config.SIPAccount{true: {URI: "a@b.example", CallUnreg: true}, false: {URI: "a@b.example"}} {
+		if account(acc).CallUnregistered != may {
+			t.Errorf("calls without registration: want %v", may)
+		}
+	}
 	log := slog.New(slog.DiscardHandler)
 	if o := a.phoneOptions(a.account("own"), log); o.SRTP != sdp.Required || len(o.Codecs) != 1 || o.Codecs[0].Name != "PCMA" {
 		t.Errorf("%+v", o)

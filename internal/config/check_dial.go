@@ -34,7 +34,7 @@ func (l *loader) checkDialOut() {
 			l.at(Warning, key+".match", "matches every number: the rules after it are never reached")
 		}
 	}
-	for key, n := range map[string]int{"dial_out.per_room": d.PerRoom, "dial_out.per_minute": d.PerMinute} {
+	for key, n := range map[string]int{"dial_out.per_room": d.PerRoom, "dial_out.per_minute": d.PerMinute, "dial_out.at_once": d.AtOnce} {
 		if n < 0 {
 			l.at(Error, key, "is negative; 0 is no limit")
 		}

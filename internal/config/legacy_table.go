@@ -228,7 +228,7 @@ var sipRows = []row{
 	{"JITSI_AUTH_USER_ID_HEADER_NAME", "headers.user_id", asIs, ""},
 	{"JITSI_MEET_VISITOR_HEADER_NAME", "headers.visitor", asIs, ""},
 	{"IS_ACCOUNT_DISABLED", "", composed, "a disabled account is left out"},
-	{"MUST_REGISTER_TO_CALL", "", asIs, "a call is tried in any case"},
+	{"MUST_REGISTER_TO_CALL", "call_unregistered", inverted, ""},
 	{"CLIENT_TLS_CERTIFICATE", "", asIs, "a Java key store: give PEM files as sip.tls.cert_file and key_file"},
 	{"IS_PRESENCE_ENABLED", "", asIs, "no presence is published over SIP"},
 	{"BOSH_URL_PATTERN", "", asIs, nobody + ": use " + prefixCall + "BOSH_URL_PATTERN"},

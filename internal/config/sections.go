@@ -112,6 +112,7 @@ type SIPAccount struct {
 	Proxy     string   `yaml:"proxy" doc:"Outbound proxy, host or host:port."`
 	Transport string   `yaml:"transport" doc:"udp, tcp, tls, ws or wss; default by DNS."`
 	Register  bool     `yaml:"register" doc:"Register; false for a trunk that knows our address."`
+	CallUnreg bool     `yaml:"call_unregistered" doc:"Call phones by this account also while it is not registered."`
 	Expires   Duration `yaml:"expires" doc:"How long a registration should last."`
 	KeepAlive string   `yaml:"keep_alive" doc:"options, crlf, register or none."`
 	Interval  Duration `yaml:"keep_alive_interval" doc:"Time between keep-alives."`
@@ -210,12 +211,13 @@ type DialOut struct {
 
 	PerRoom   int      `yaml:"per_room" doc:"Phones called from one room at the same time; 0 is no limit."`
 	PerMinute int      `yaml:"per_minute" doc:"Calls placed in a minute; 0 is no limit."`
+	AtOnce    int      `yaml:"at_once" doc:"Calls that we placed and that go on at the same time, of all rooms; 0 is no limit but limits.calls."`
 	Longest   Duration `yaml:"longest" doc:"A call that we placed ends after so long; 0 is never."`
 }
 
 // DialRule is for the numbers that it matches.
 type DialRule struct {
-	Match    string   `yaml:"match" doc:"Number without spaces: * is anything, ? one character, [0-9] one of them. Empty is every number."`
+	Match    string   `yaml:"match" doc:"Number without spaces: * is anything, ? one character, [0-9] one of them. Empty is every number. Addresses (user@host) are let through by a pattern with @ alone, such as *@pbx.example.com."`
 	Deny     bool     `yaml:"deny" doc:"Such a number is not called."`
 	Strip    int      `yaml:"strip" doc:"Characters taken away in front."`
 	Prefix   string   `yaml:"prefix" doc:"Put in front then."`

@@ -55,7 +55,7 @@ func (b *Brewery) stranger(log *slog.Logger, why reason) {
 // focus asks the next gateway after an error, so what is refused is refused fast.
 func (s *session) dial(iq *stanza.Elem, log *slog.Logger) {
 	d, err := rayo.ParseDial(iq.Kid(rayo.NS, "dial"))
-	log = log.With(xlog.To, xlog.Number(d.To))
+	log = log.With(xlog.To, xlog.Number(d.To), xlog.Room, d.Room())
 	stats := s.b.o.Stats()
 	able := stats.SIP
 	if d.To == rayo.Transcribe {

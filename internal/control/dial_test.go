@@ -1,9 +1,11 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -193,4 +195,42 @@ func TestUnansweredCallIsHungUp(t *testing.T) {
 			t.Errorf("hung up %v", hung)
 		}
 	})
+}
+
+// TestEveryAttemptIsAudited: one line for each request of somebody who may dial: who, whom (not the whole number), for
+// which room, and what came of it.
+func TestEveryAttemptIsAudited(t *testing.T) {
+	for want, set := range map[string]func(*Options){
+		"dial accepted": nil, "dial refused": fails(cause.Cause{Code: cause.Forbidden, Text: "rule 1 denies this number"}),
+	} {
+		var log bytes.Buffer
+		play(t, func(o *Options) {
+			o.Log = slog.New(slog.NewTextHandler(&log, nil))
+			if set != nil {
+				set(o)
+			}
+		}, func(s *stage) {
+			s.join()
+			s.say("<iq type='set' id='1' from='" + focus + "'>" + dialIQ + "</iq>")
+			s.hear()
+		})
+		lines := 0
+		for line := range strings.Lines(log.String()) {
+			if !strings.Contains(line, "dial ") {
+				continue
+			}
+			lines++
+			for _, part := range []string{want, "from=" + focus, "to=+xxxxx234", "room="} {
+				if !strings.Contains(line, part) {
+					t.Errorf("%s: no %q in %s", want, part, line)
+				}
+			}
+			if strings.Contains(line, "5551234") {
+				t.Errorf("the whole number stands in %s", line)
+			}
+		}
+		if lines != 1 {
+			t.Errorf("%s: %d lines in\n%s", want, lines, log.String())
+		}
+	}
 }

@@ -4,6 +4,7 @@ package dialplan
 
 import (
 	"fmt"
+	"net/url"
 	"path"
 	"strings"
 
@@ -12,7 +13,9 @@ import (
 
 // A Rule is for the numbers that it matches.
 type Rule struct {
-	Match    string   // pattern: * is anything, ? one character, [0-9] one of them; "" matches all
+	// Match is a pattern: * is anything, ? one character, [0-9] one of them; "" matches all numbers. What holds no @
+	// lets no address (user@host) through, as that names a server of anybody's; but it denies one with such a user.
+	Match    string
 	Deny     bool     // such a number is not called
 	Strip    int      // characters taken away in front
 	Prefix   string   // what is put in front then
@@ -66,7 +69,7 @@ func (p Plan) Route(to string) ([]Way, error) {
 		return []Way{{Number: to}}, nil
 	}
 	for i, r := range p.rules {
-		if ok, _ := path.Match(r.Match, slashless(to)); !ok && r.Match != "" {
+		if !r.matches(to) {
 			continue
 		}
 		if r.Deny {
@@ -82,7 +85,28 @@ func (p Plan) Route(to string) ([]Way, error) {
 		}
 		return ways, nil
 	}
+	if strings.Contains(to, "@") {
+		return nil, cause.Cause{Code: cause.Forbidden, Text: "no rule of dial_out.rules is for this address: one with @ in its match is needed, such as *@pbx.example.com"}
+	}
 	return nil, cause.Cause{Code: cause.Forbidden, Text: "no rule of dial_out.rules is for this number"}
+}
+
+// matches reports whether a rule is for what is to be called.
+func (r Rule) matches(to string) bool {
+	user, _, address := strings.Cut(to, "@")
+	if address && !strings.Contains(r.Match, "@") {
+		if !r.Deny {
+			return false
+		}
+		if plain, err := url.PathUnescape(user); err == nil { // %2B is +, and the far end reads it so
+			user = plain
+		}
+		user, _, _ = strings.Cut(user, ";") // parameters of the user, and a password
+		user, _, _ = strings.Cut(user, ":")
+		to = Normalize(user)
+	}
+	ok, _ := path.Match(r.Match, slashless(to)) // it was checked
+	return ok || r.Match == ""
 }
 
 // slashless lets * stand for a slash, too.

@@ -38,6 +38,7 @@ func TestRoute(t *testing.T) {
 		"112":              "[{ 112}]",
 		"1122":             "no rule of dial_out.rules is for this number",
 		"sip:x/y@pbx.test": "[{ x/y@pbx.test}]",
+		"+49 30@else.test": "no rule of dial_out.rules is for this address: one with @ in its match is needed, such as *@pbx.example.com",
 		"1234":             "[{ }]",
 		"  ":               "the number to call is empty",
 	} {
@@ -48,6 +49,18 @@ func TestRoute(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s: %s, want %s", to, got, want)
+		}
+	}
+	addresses, err := New([]Rule{{Match: "+49900*", Deny: true}, {Match: "bad@*", Deny: true}, {Match: "*@pbx.test"}, {Match: "*"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for to, ok := range map[string]bool{
+		"+4930": true, "+49900": false, "+4930@evil.test": false, "bob@pbx.test": true, "bad@pbx.test": false,
+		"+49900@pbx.test": false, "sip:%2B49900@pbx.test": false, "+49 900@pbx.test": false, "+49-900;x=y@pbx.test": false, "%zz@pbx.test": true,
+	} {
+		if _, err := addresses.Route(to); (err == nil) != ok || err != nil && cause.Of(err).Code != cause.Forbidden {
+			t.Errorf("%s: %v", to, err)
 		}
 	}
 	if ways, err := (Plan{}).Route("+1 900"); err != nil || fmt.Sprint(ways) != "[{ +1900}]" {

@@ -13,13 +13,15 @@ import (
 type DialLimits struct {
 	PerRoom   int           // phones of one room at the same time; 0 is no limit
 	PerMinute int           // in all; 0 is no limit
+	AtOnce    int           // in all, at the same time; 0 is no limit
 	Longest   time.Duration // of each call; 0 is no limit
 }
 
 // dialling is what is known of the calls that we place; it is guarded by the exchange's mutex.
 type dialling struct {
-	rooms  map[string]int
-	recent []time.Time // of the last minute
+	rooms   map[string]int
+	running int
+	recent  []time.Time // of the last minute
 }
 
 // mayDial counts one more call out of a room, or says why there is to be none.
@@ -35,6 +37,8 @@ func (x *Exchange) mayDial(room stanza.JID) error {
 	switch {
 	case l.PerMinute > 0 && len(d.recent) >= l.PerMinute:
 		return cause.Cause{Code: cause.Full, Text: fmt.Sprintf("%d calls were placed within a minute (dial_out.per_minute)", l.PerMinute)}
+	case l.AtOnce > 0 && d.running >= l.AtOnce:
+		return cause.Cause{Code: cause.Full, Text: fmt.Sprintf("%d calls that were placed go on already (dial_out.at_once)", l.AtOnce)}
 	case l.PerRoom > 0 && d.rooms[room.String()] >= l.PerRoom:
 		return cause.Cause{Code: cause.Full, Text: fmt.Sprintf("%d phones were called from this room already (dial_out.per_room)", l.PerRoom)}
 	}
@@ -42,6 +46,7 @@ func (x *Exchange) mayDial(room stanza.JID) error {
 		d.rooms = map[string]int{}
 	}
 	d.rooms[room.String()]++
+	d.running++
 	if l.PerMinute > 0 {
 		d.recent = append(d.recent, now)
 	}
@@ -52,6 +57,7 @@ func (x *Exchange) mayDial(room stanza.JID) error {
 func (x *Exchange) dialOver(room stanza.JID) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.dials.running--
 	if x.dials.rooms[room.String()]--; x.dials.rooms[room.String()] <= 0 {
 		delete(x.dials.rooms, room.String())
 	}

@@ -251,7 +251,7 @@ func (x *Exchange) Dial(ctx context.Context, r Request) (Dialled, error) {
 		x.audit(r, err)
 		return Dialled{}, err
 	}
-	place.Log.Info("call out", xlog.To, xlog.Number(r.To))
+	place.Log.Info("call out", xlog.From, xlog.Number(r.From), xlog.To, xlog.Number(r.To))
 	e = x.start(id, phone, place, r.To, "", true)
 	return x.awaitRoom(ctx, e)
 }

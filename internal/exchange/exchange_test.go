@@ -261,6 +261,43 @@ func TestDialLimits(t *testing.T) {
 	})
 }
 
+// TestCallsPlacedAtOnce: of all rooms together no more calls go on than dial_out.at_once; calls of phones do not count.
+func TestCallsPlacedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(exchange.Options{Dialling: exchange.DialLimits{AtOnce: 2}})
+		b.x.Incoming(b.caller("alpha", nil))
+		b.up(<-b.seats, <-b.phones)
+		var placed []*testleg.Phone
+		dial := func(room string) error {
+			go func() {
+				select {
+				case s := <-b.seats:
+					p := <-b.phones
+					placed = append(placed, p)
+					b.up(s, p)
+				case <-time.After(time.Second):
+				}
+			}()
+			_, err := b.x.Dial(t.Context(), exchange.Request{To: "+491", Room: room})
+			time.Sleep(2 * time.Second)
+			return err
+		}
+		for i, room := range []string{"alpha", "beta", "gamma"} {
+			err := dial(room)
+			if full := i == 2; full != (cause.Of(err).Code == cause.Full) || full != (err != nil) {
+				t.Errorf("call %d: %v", i, err)
+			}
+		}
+		placed[0].Tell(leg.Event{Phase: leg.Over, Why: cause.Cause{Code: cause.Busy}})
+		<-b.records
+		synctest.Wait()
+		if err := dial("gamma"); err != nil {
+			t.Errorf("when one has ended: %v", err)
+		}
+		_ = b.x.Close(t.Context())
+	})
+}
+
 // T54: while the machine is too busy, new calls are refused with 503, in and out, and the running ones go on.
 func TestT54_OverloadIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
