@@ -29,6 +29,7 @@ const Brewery = "jigasibrewery@internal.auth." + Domain
 type Options struct {
 	XML   bool // the focus sends sources as XML
 	Old   bool // the focus speaks as an old Jicofo
+	Deaf  bool // the focus offers no telephone-event
 	Users map[string]string
 	Log   *slog.Logger
 }
@@ -75,7 +76,7 @@ const focusJID = "focus@auth." + Domain + "/focus"
 
 // StartFocus starts a focus, at the beginning or after StopFocus.
 func (m *Meeting) StartFocus() {
-	m.Focus = focus.New(focus.Options{JID: focusJID, XML: m.opt.XML, Old: m.opt.Old, Bridge: m.Bridge, Log: m.opt.Log}, wire{m.XMPP, focusJID})
+	m.Focus = focus.New(focus.Options{JID: focusJID, XML: m.opt.XML, Old: m.opt.Old, Deaf: m.opt.Deaf, Bridge: m.Bridge, Log: m.opt.Log}, wire{m.XMPP, focusJID})
 	m.XMPP.Attach(focusJID, m.Focus.Deliver)
 	f := m.Focus
 	m.XMPP.Attach(proxy, func(e *stanza.Elem) { m.throughProxy(f, e) })

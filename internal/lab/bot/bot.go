@@ -49,6 +49,7 @@ type Bot struct {
 	keys chan byte               // events to send
 
 	mu      sync.Mutex
+	presses map[uint32][]Pressed // keys of others, by stream
 	media   *transport
 	owners  map[uint32]string
 	ears    map[uint32]*ear
@@ -84,7 +85,7 @@ func Join(o Options, w Wire) *Bot {
 	}
 	b := &Bot{
 		opt: o, wire: w, in: make(chan *stanza.Elem, 1000), ssrc: rand.Uint32() | 1, keys: make(chan byte, 8),
-		owners: map[uint32]string{}, ears: map[uint32]*ear{}, present: map[string]*stanza.Elem{}, shows: map[string]string{}, status: map[string][]string{},
+		presses: map[uint32][]Pressed{}, owners: map[uint32]string{}, ears: map[uint32]*ear{}, present: map[string]*stanza.Elem{}, shows: map[string]string{}, status: map[string][]string{},
 	}
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	b.wg.Go(b.run)
@@ -328,7 +329,7 @@ const keep = 30 * 48000
 
 // heard is a packet of somebody, on the transport's goroutine.
 func (b *Bot) heard(h *rtp.Header, payload []byte) {
-	if h.PayloadType != 111 {
+	if h.PayloadType != 111 && h.PayloadType != eventType {
 		return
 	}
 	b.mu.Lock()
@@ -347,6 +348,10 @@ func (b *Bot) heard(h *rtp.Header, payload []byte) {
 		e.lost += int(d) - 1
 	}
 	e.seq = h.SequenceNumber
+	if h.PayloadType == eventType {
+		b.pressed(h, payload)
+		return
+	}
 	e.gap = max(e.gap, now.Sub(e.last))
 	e.last = now
 	e.count++

@@ -27,6 +27,7 @@ type Options struct {
 	Proxy  string // focus.meet.test, from which conference requests are answered
 	XML    bool   // sources as XML even for who can read JSON
 	Old    bool   // speaks as Jicofo did in 2021: as XML, sources without names, owners by their address in the room
+	Deaf   bool   // offers no telephone-event
 	Min    int    // participants for a session; 0 means 2
 	Delay  time.Duration
 	Bridge *sfu.Bridge // nil: no bridge

@@ -47,6 +47,9 @@ func (f *Focus) offer(r *room, m *member, action string) {
 		},
 		Exts: map[string]uint8{jingle.LevelURI: 1, "urn:ietf:params:rtp-hdrext:sdes:mid": 10},
 	}
+	if f.opt.Deaf {
+		msg.Payloads = msg.Payloads[:1]
+	}
 	all := []jingle.Source{{SSRC: 1180214522, Owner: "jvb", Name: "jvb-a0", MSID: "mixedmslabel mixedlabelaudio0"}}
 	for o := range f.around(r) {
 		if o != m {
