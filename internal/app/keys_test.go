@@ -1,11 +1,15 @@
 package app_test
 
 import (
+	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
+	"jigasi/internal/lab/bot"
 )
 
 // TestKeysInTheSound: where an account wants it so, a key of the meeting reaches the phone as its two tones.
@@ -37,4 +41,102 @@ func TestKeysInTheSound(t *testing.T) {
 		}
 		return tones()
 	})
+}
+
+// typed is how a phone presses keys.
+var typed = map[string]func(p *caller, keys string){
+	"events": func(p *caller, keys string) {
+		for _, k := range keys {
+			p.port.SendKey(k, 100)
+		}
+	},
+	"INFO": func(p *caller, keys string) {
+		for _, k := range keys {
+			p.d.Info("application/dtmf-relay", fmt.Appendf(nil, "Signal=%c\r\nDuration=160\r\n", k), nil)
+		}
+	},
+}
+
+// toMeeting has the keys of all who call go to the meeting.
+func toMeeting(c *config.Config) {
+	c.SIP.Accounts = []config.SIPAccount{{ID: "pbx", URI: "gw@127.0.0.1", DTMFToMeeting: true}}
+}
+
+// TestKeysOfThePhone: where an account wants it, what is typed on the phone comes to the meeting as telephone events of
+// the phone's own stream, but for the keys that are for the gateway, and what a muted phone types.
+func TestKeysOfThePhone(t *testing.T) {
+	t.Parallel()
+	for name, press := range typed {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := start(t, lab.Options{}, toMeeting)
+			b := m.Join("alpha", 620)
+			p := m.call(t, "alpha", 440, "PCMU")
+			eventually(t, 10*time.Second, "they hear each other", func() bool { return hears(b, 440)() && p.tone(620) > -26 })
+			nick := m.nick(t)
+			press(p, "12*9#*D")
+			eventually(t, 10*time.Second, "the keys come", func() bool { return b.Digits(nick) == "12#*D" && b.Keys(nick)[4].Ends == 3 })
+			eventually(t, 10*time.Second, "a hand is raised", func() bool { return b.Sees(nick).Kid("", "jitsi_participant_raisedHand") != nil })
+			press(p, "*6")
+			eventually(t, 10*time.Second, "the phone is mute", func() bool { return b.Sees(nick).Kid("", "audiomuted").Text == "true" && !hears(b, 440)() })
+			press(p, "7*6")
+			eventually(t, 10*time.Second, "the phone is heard again", hears(b, 440))
+			press(p, "8")
+			eventually(t, 10*time.Second, "the keys come again", func() bool { return strings.HasSuffix(b.Digits(nick), "8") && b.Keys(nick)[5].Ends == 3 })
+			if got := b.Digits(nick); got != "12#*D8" {
+				t.Errorf("the meeting reads %s", got)
+			}
+			for _, k := range b.Keys(nick) { // 100 ms at least, of 20 ms each, and its end twice more
+				if !k.Marked || k.Odd || k.Ends != 3 || k.Units < 800 || k.Units > 1600 || k.Packets != k.Units/160+2 {
+					t.Errorf("%c: %+v", k.Key, k)
+				}
+			}
+		})
+	}
+}
+
+// TestKeysAreThePhonesOwn: without a word of the operator nobody in the meeting reads what is typed on a phone.
+func TestKeysAreThePhonesOwn(t *testing.T) {
+	t.Parallel()
+	m := start(t, lab.Options{}, func(c *config.Config) {
+		toMeeting(c)
+		c.SIP.Accounts[0].DTMFToMeeting = false
+	})
+	b := m.Join("alpha", 620)
+	p := m.call(t, "alpha", 440, "PCMU")
+	eventually(t, 10*time.Second, "they hear each other", func() bool { return hears(b, 440)() && p.tone(620) > -26 })
+	for _, press := range typed {
+		press(p, "471")
+	}
+	typed["events"](p, "1*9")
+	later(t, b, m.nick(t))
+}
+
+// later waits until the keys before *9 would have come to the meeting, and wants none of them.
+func later(t *testing.T, b *bot.Bot, nick string) {
+	t.Helper()
+	eventually(t, 10*time.Second, "a hand is raised", func() bool { return b.Sees(nick).Kid("", "jitsi_participant_raisedHand") != nil })
+	heard := b.Hears()[nick].Packets
+	eventually(t, 10*time.Second, "two seconds more are heard", func() bool { return b.Hears()[nick].Packets > heard+100 })
+	if got := b.Digits(nick); got != "" {
+		t.Errorf("the meeting reads %s", got)
+	}
+}
+
+// TestNoKeysForADeafMeeting: where the focus offers no telephone-event none is sent, which is said once.
+func TestNoKeysForADeafMeeting(t *testing.T) {
+	t.Parallel()
+	var log lines
+	m := startWith(t, lab.Options{Deaf: true}, slog.New(slog.NewTextHandler(&log, nil)), toMeeting)
+	b := m.Join("alpha", 620)
+	p := m.call(t, "alpha", 440, "PCMU")
+	eventually(t, 10*time.Second, "they hear each other", func() bool { return hears(b, 440)() && p.tone(620) > -26 })
+	typed["events"](p, "123*9")
+	later(t, b, m.nick(t))
+	if n := strings.Count(log.String(), "offers no telephone-event"); n != 1 {
+		t.Errorf("said %d times", n)
+	}
+	if !hears(b, 440)() {
+		t.Error("the phone is not heard any more")
+	}
 }

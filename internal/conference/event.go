@@ -56,15 +56,16 @@ type Event struct {
 
 // An Offer is a session-initiate or transport-replace of the focus.
 type Offer struct {
-	SID       string
-	Nick      string // our endpoint id now: it may have changed since Join
-	Seat      int    // how often we have come into a room: another one is another seat, also by the same name
-	Transport jingle.Transport
-	Opus      jingle.Payload
-	EventPT   uint8 // telephone-event, 0 if not offered
-	LevelID   uint8 // id of the audio level extension, 0 if not offered
-	Sources   []jingle.Source
-	Relays    []meetxml.Relay
+	SID        string
+	Nick       string // our endpoint id now: it may have changed since Join
+	Seat       int    // how often we have come into a room: another one is another seat, also by the same name
+	Transport  jingle.Transport
+	Opus       jingle.Payload
+	EventPT    uint8 // telephone-event, 0 if not offered
+	EventClock int   // its clock, in Hz
+	LevelID    uint8 // id of the audio level extension, 0 if not offered
+	Sources    []jingle.Source
+	Relays     []meetxml.Relay
 
 	Visitor   bool // nothing may be sent
 	Replaces  bool // a transport-replace: the meeting moves to another bridge

@@ -1,6 +1,7 @@
 package conference
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -117,7 +118,9 @@ func (s *Session) offered(m *jingle.Message, from string) {
 		case "opus":
 			o.Opus = p
 		case "telephone-event":
-			o.EventPT = p.ID
+			if o.EventPT == 0 || p.Clockrate == 8000 {
+				o.EventPT, o.EventClock = p.ID, cmp.Or(p.Clockrate, 8000)
+			}
 		}
 	}
 	if o.Opus.ID == 0 {
@@ -155,7 +158,7 @@ func (s *Session) accept(o *Offer, t jingle.Transport, own jingle.Source) {
 		m.Sources = []jingle.Source{own}
 	}
 	if o.EventPT != 0 {
-		m.Payloads = append(m.Payloads, jingle.Payload{ID: o.EventPT, Name: "telephone-event", Clockrate: 8000, Channels: 1})
+		m.Payloads = append(m.Payloads, jingle.Payload{ID: o.EventPT, Name: "telephone-event", Clockrate: o.EventClock, Channels: 1})
 	}
 	if o.LevelID != 0 {
 		m.Exts[jingle.LevelURI] = o.LevelID

@@ -126,6 +126,7 @@ type SIPAccount struct {
 	Codecs        []string    `yaml:"codecs" doc:"In place of media.codecs."`
 	SRTP          string      `yaml:"srtp" doc:"In place of media.srtp."`
 	DTMF          string      `yaml:"dtmf" doc:"How keys are sent to the phone: auto (rtp, else info), rtp, info, or inband (tones in the sound)."`
+	DTMFToMeeting bool        `yaml:"dtmf_to_meeting" doc:"Keys of the phone go to the meeting, except *6 and *9. Everybody in it can read them, also a PIN typed there."`
 	CallerName    string      `yaml:"caller_name" doc:"In place of meeting.caller_name."`
 	Language      string      `yaml:"language" doc:"Language of the voice for this account's calls: en, de, fr or es; default sounds.language. A caller's Accept-Language goes before it."`
 	Heartbeat     Duration    `yaml:"heartbeat" doc:"Ask the other side by INFO so often whether it is alive; 0 is never."`

@@ -180,7 +180,7 @@ func TestStatusIsShown(t *testing.T) {
 		l.Send(leg.Status{Text: "Ringing"})
 		l.Send(leg.Hold{On: true})
 		l.Send(leg.Hold{On: false})
-		l.Send(leg.Digit{Key: '5'}) // the meeting has no use for it
+		l.Send(leg.Digit{Key: '5'}) // there is no bridge
 		time.Sleep(time.Second)
 		var got []string
 		for len(s.sent) > 0 {

@@ -66,8 +66,9 @@ type Leg struct {
 	late     []jingle.Candidate // of an offer that is not connected yet
 	why      cause.Cause
 	ended    bool
-	was      struct{ up, moving, back, unheard bool } // counted once
-	nick     string                                   // our endpoint id, and the stream that goes with it
+	was      struct{ up, moving, back, unheard, unpressed bool } // counted, or told, once
+	pressing *time.Ticker                                        // while keys of the phone are sent
+	nick     string                                              // our endpoint id, and the stream that goes with it
 	ssrc     uint32
 	seat     int // where the stream is from
 }
@@ -135,6 +136,8 @@ func (l *Leg) Send(s leg.Signal) {
 			l.voice.mute(true)
 		}
 		l.session.SetMuted(s.On)
+	case leg.Digit:
+		l.post(func() { l.press(s) })
 	case leg.RaiseHand:
 		l.session.RaiseHand()
 	case leg.Password:
@@ -183,6 +186,9 @@ func (l *Leg) run() {
 	defer close(l.quit)
 	defer close(l.events)
 	defer func() {
+		if l.pressing != nil {
+			l.pressing.Stop()
+		}
 		l.cancel()
 		l.disconnect()
 		l.wg.Wait()
@@ -217,6 +223,8 @@ func (l *Leg) run() {
 			}
 		case <-reports.C:
 			l.report()
+		case <-l.turn():
+			l.keys()
 		}
 	}
 }

@@ -49,6 +49,8 @@ type voice struct {
 	sentAt time.Time
 	resume bool // the next packet begins a talk spurt
 	stats  rtpx.Sender
+	keys   rtpx.KeyWriter
+	event  [4]byte
 }
 
 func newVoice(o codec.OpusOptions, ssrc uint32, gate bool) *voice {
@@ -90,7 +92,7 @@ func (v *voice) push(c *media.Chunk) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	conn := v.conn
-	if conn == nil || v.muted.Load() {
+	if conn == nil || v.muted.Load() || v.keys.Busy() { // a key is sent in place of sound
 		v.resume = true
 		return
 	}
@@ -115,10 +117,15 @@ func (v *voice) push(c *media.Chunk) {
 	v.h.Marker = v.resume
 	v.resume = false
 	conn.WriteRTP(&v.h, payload)
+	v.sent(now, len(payload))
+}
+
+// sent counts a packet of our stream.
+func (v *voice) sent(now time.Time, octets int) {
 	v.h.Seq++
 	v.sentAt = now
 	v.stats.Packets++
-	v.stats.Octets += uint32(len(payload))
+	v.stats.Octets += uint32(octets)
 	v.stats.Timestamp, v.stats.At = v.h.Timestamp, now
 }
 

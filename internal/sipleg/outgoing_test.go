@@ -173,7 +173,9 @@ func TestDelayedOffer(t *testing.T) {
 
 // TestKeysByInfo: keys of phones that send them by INFO, and what is none is refused.
 func TestKeysByInfo(t *testing.T) {
+	t.Parallel() // a star waits for three seconds
 	r := newRig(t)
+	r.opt.KeysToMeeting = true
 	d, l := r.up()
 	info := func(kind, body string) int {
 		t.Helper()
@@ -194,7 +196,17 @@ func TestKeysByInfo(t *testing.T) {
 		if status := info(tt.kind, tt.body); status != 200 {
 			t.Errorf("%q: %d", tt.body, status)
 		}
-		legEvent(t, l, leg.Event{Signal: tt.want})
+		if tt.want.Key != '*' {
+			legEvent(t, l, leg.Event{Signal: tt.want})
+		}
+	}
+	legEvent(t, l, leg.Event{Signal: leg.Digit{Key: '*', Duration: 200}}) // nothing followed it
+	for _, key := range "**9*6*4" {
+		info("application/dtmf", string(key))
+	}
+	star, four := leg.Digit{Key: '*', Duration: 200}, leg.Digit{Key: '4', Duration: 200}
+	for _, want := range []leg.Signal{star, leg.RaiseHand{}, leg.Mute{On: true}, star, four} {
+		legEvent(t, l, leg.Event{Signal: want})
 	}
 	for _, body := range []string{"", "Signal=", "Signal=55", "Signal=E", "Signal=!", "Duration=100", strings.Repeat("1", 300), "\x00"} {
 		if status := info("application/dtmf-relay", body); status != 400 && (body != "" || status != 200) {

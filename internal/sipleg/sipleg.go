@@ -40,15 +40,17 @@ const (
 
 // Options makes legs.
 type Options struct {
-	RTP        rtpport.Options // Pool and Clock are required
-	Codecs     []sdp.Codec     // by preference; nil means all
-	SRTP       sdp.Policy
-	Suites     []string   // of SRTP, by preference; nil means all
-	PTime      int        // length of the packets to ask for, in ms; 0 or 20 asks for nothing
-	Keys       KeyWay     // how keys go to the phone
-	MinKey     int        // shortest key sent to the phone, in ms
-	PublicIP   netip.Addr // for media; invalid means the address that signalling uses
-	EarlyMedia bool       // 183 with a session description instead of 180
+	RTP    rtpport.Options // Pool and Clock are required
+	Codecs []sdp.Codec     // by preference; nil means all
+	SRTP   sdp.Policy
+	Suites []string // of SRTP, by preference; nil means all
+	PTime  int      // length of the packets to ask for, in ms; 0 or 20 asks for nothing
+	Keys   KeyWay   // how keys go to the phone
+	MinKey int      // shortest key sent to the phone, in ms
+	// KeysToMeeting has what is typed on the phone go to the meeting, but for the keys that are for us.
+	KeysToMeeting bool
+	PublicIP      netip.Addr // for media; invalid means the address that signalling uses
+	EarlyMedia    bool       // 183 with a session description instead of 180
 	// HangupOnSilence ends a call whose phone sends nothing for RTP.Silence; one that never
 	// sent anything is ended in any case.
 	HangupOnSilence bool
@@ -88,7 +90,8 @@ type Leg struct {
 	ended   bool
 	wait    sync.WaitGroup
 	muted   bool
-	starAt  time.Time // of the last star key
+	star    <-chan time.Time // a star key waits for what follows it, until then
+	starMS  int              // its length
 	toldAt  map[news.Item]time.Time
 	unsent  [][]byte // messages that wait for the dialog
 	unread  bool     // the phone takes no messages
@@ -296,6 +299,8 @@ func (l *Leg) run() {
 			f()
 		case <-beat:
 			l.beat()
+		case <-l.star:
+			l.alone()
 		case <-l.patience:
 			l.finish(l.why)
 		}
