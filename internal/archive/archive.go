@@ -166,12 +166,14 @@ func (a *Archive) Close(ctx context.Context) error {
 	a.nudge()
 	stop := context.AfterFunc(ctx, func() { a.cancel(); a.nudge() })
 	defer stop()
+	var err error // nothing was begun, so nothing is left
 	if started {
 		<-a.done
+		err = ctx.Err()
 	}
 	a.cancel()
 	a.opt.Client.Close()
-	return ctx.Err()
+	return err
 }
 
 func (a *Archive) nudge() {

@@ -54,6 +54,8 @@ type account struct {
 	callID string
 	quit   chan struct{}
 	over   chan struct{}
+	ctx    context.Context // of what run waits for; cancelled by stop
+	cancel context.CancelFunc
 	again  chan struct{} // one that asks to register now
 	once   sync.Once
 
@@ -81,11 +83,13 @@ func newAccount(u *UA, o Account) *account {
 	if o.Expires == 0 {
 		o.Expires = 600 * time.Second
 	}
-	return &account{
+	a := &account{
 		ua: u, opt: o, callID: siptx.Token() + "@jigasi", quit: make(chan struct{}), over: make(chan struct{}), again: make(chan struct{}, 1),
 		digest:  digest.New(digest.Login{User: o.AuthUser, Password: o.Password.Reveal(), Realms: o.Realms}),
 		servers: map[netip.Addr]struct{}{}, status: "not registered yet",
 	}
+	a.ctx, a.cancel = context.WithCancel(u.ctx)
+	return a
 }
 
 // A Registration is how an account stands.
@@ -209,7 +213,7 @@ func (a *account) run() {
 	failures := 0
 	var lost time.Time
 	for {
-		granted, err := a.register(a.ua.ctx, a.opt.Expires)
+		granted, err := a.register(a.ctx, a.opt.Expires)
 		wait := granted * 9 / 10
 		if err != nil {
 			failures++
@@ -323,6 +327,9 @@ func (a *account) gone(registered bool) <-chan struct{} {
 }
 
 func (a *account) note(err error) {
+	if a.ctx.Err() != nil {
+		return // given up, not failed
+	}
 	a.mu.Lock()
 	was := a.registered
 	a.registered = err == nil
@@ -349,7 +356,7 @@ func (a *account) learnServers() time.Duration {
 	if host == "" {
 		return time.Hour
 	}
-	targets, err := a.ua.opt.Resolver.Targets(a.ua.ctx, host, port, transport, secure)
+	targets, err := a.ua.opt.Resolver.Targets(a.ctx, host, port, transport, secure)
 	if err != nil {
 		a.note(fmt.Errorf("the server %s cannot be found: %w", host, err))
 		return 30 * time.Second
@@ -363,9 +370,15 @@ func (a *account) learnServers() time.Duration {
 	return 5 * time.Minute
 }
 
+// stopPatience is how long a registration that is under way may take to succeed, so that it can be taken back.
+const stopPatience = time.Second
+
 // stop unregisters and waits for the account's goroutine.
 func (a *account) stop(ctx context.Context) {
 	a.once.Do(func() { close(a.quit) })
+	enough := time.AfterFunc(stopPatience, a.cancel)
+	defer enough.Stop()
+	defer a.cancel()
 	select {
 	case <-a.over:
 	case <-ctx.Done():

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"jigasi/internal/sip"
+	"jigasi/internal/siptx"
 
 	gosip "github.com/emiago/sipgo/sip"
 )
@@ -86,6 +87,41 @@ func TestT36_RegistersWhenTheServerIsBack(t *testing.T) {
 		}
 		if took := time.Since(began); took > 5*time.Second {
 			t.Errorf("registered %v after the server was back", took)
+		}
+	})
+}
+
+// TestStopDoesNotWaitForASilentRegistrar: an attempt that nobody answers is given up soon after the gateway is to stop.
+func TestStopDoesNotWaitForASilentRegistrar(t *testing.T) {
+	play(t, sip.Options{Accounts: []sip.Account{desk}}, func(s *scene) {
+		s.phone.method("REGISTER")
+		start := time.Now()
+		ctx, cancel := contextFor(20 * time.Second)
+		defer cancel()
+		_ = s.ua.Close(ctx)
+		if took := time.Since(start); took > 1500*time.Millisecond {
+			t.Errorf("stopped after %v", took)
+		}
+	})
+}
+
+// TestStopTakesBackARegistrationUnderWay: what was asked for before the stop and granted after it is taken back.
+func TestStopTakesBackARegistrationUnderWay(t *testing.T) {
+	play(t, sip.Options{Accounts: []sip.Account{desk}}, func(s *scene) {
+		first := s.phone.method("REGISTER")
+		taken := make(chan string, 1)
+		go func() {
+			time.Sleep(100 * time.Millisecond)
+			s.phone.respond(first, 200, "Expires: 600\n", "")
+			last := s.phone.method("REGISTER")
+			s.phone.respond(last, 200, "", "")
+			taken <- siptx.Value(last, "Expires")
+		}()
+		ctx, cancel := contextFor(20 * time.Second)
+		defer cancel()
+		_ = s.ua.Close(ctx)
+		if expires := <-taken; expires != "0" {
+			t.Errorf("taken back with Expires: %s", expires)
 		}
 	})
 }

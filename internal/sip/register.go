@@ -208,7 +208,7 @@ func (a *account) keepAlive() bool {
 	if a.opt.CRLF {
 		return f.Send([]byte("\r\n\r\n")) == nil
 	}
-	ctx, cancel := context.WithTimeout(a.ua.ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(a.ctx, 10*time.Second)
 	defer cancel()
 	a.heard(a.ask(ctx, f))
 	return f.Alive()
