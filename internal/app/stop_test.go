@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	// These tests wait for people and servers more than they compute: more of them at once than there are processors.
 	flag.Parse()
 	if f := flag.Lookup("test.parallel"); !raceEnabled && f.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
-		_ = f.Value.Set("10")
+		_ = f.Value.Set("16")
 	}
 	goleak.VerifyTestMain(m)
 }

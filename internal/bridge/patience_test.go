@@ -16,6 +16,7 @@ import (
 // "No socket found"). So ours have to go on as long as there is time, or a path that opens after a
 // second is never found.
 func TestChecksGoOnUntilTheLimit(t *testing.T) {
+	t.Parallel()
 	far, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestDemoSucceedsAndWritesItsFiles(t *testing.T) {
+	t.Parallel()
 	var out, errs bytes.Buffer
 	dir := t.TempDir()
 	if status := Run([]string{"--for", "2500ms", "--out", dir}, &out, &errs, os.Getenv); status != 0 {
@@ -63,6 +64,7 @@ func TestCaptions(t *testing.T) {
 }
 
 func TestDemoFailsWithoutABridge(t *testing.T) {
+	t.Parallel()
 	var out, errs bytes.Buffer
 	if status := run(t.Context(), options{length: time.Second, noBridge: true, patience: 2 * time.Second}, newScreen(&out, os.Getenv), &errs); status != 1 || !strings.Contains(out.String(), "not answered") {
 		t.Errorf("status %d\n%s%s", status, out.String(), errs.String())

@@ -65,8 +65,10 @@ func (p *mute) hears(begins string) string {
 // TestHangupDoesNotWaitForADeadPhone: a phone that never acknowledged the 200, or does not answer the BYE,
 // holds no call up; the dialog goes on alone for as long as SIP wants.
 func TestHangupDoesNotWaitForADeadPhone(t *testing.T) {
+	t.Parallel()
 	for name, acks := range map[string]bool{"no ACK": false, "no answer to BYE": true} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			clock := media.NewClock(nil)
 			t.Cleanup(clock.Close)
 			low := uint16(23000)

@@ -59,6 +59,7 @@ func noTLS(t *testing.T) string {
 
 // TestT42_NextAccount: six kinds of a dead trunk, and the call goes out by the next account, once.
 func TestT42_NextAccount(t *testing.T) {
+	t.Parallel()
 	for name, first := range map[string]func(r *rig) string{
 		"says nothing":   func(r *rig) string { return "sip:x@" + silent(r.t) },
 		"is not there":   func(r *rig) string { return "sip:x@" + closed(r.t) },
@@ -68,6 +69,7 @@ func TestT42_NextAccount(t *testing.T) {
 		"answers 503":    func(r *rig) string { return "sip:busy@" + r.phone.Local()[0].String() },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t)
 			dial := func(to string) sipleg.Way {
 				return func(offer []byte, hasty bool) (*sip.Dialog, error) {

@@ -90,6 +90,7 @@ func TestT34_Deepgram(t *testing.T) {
 }
 
 func TestStall(t *testing.T) {
+	t.Parallel()
 	temper := prove.Moody(1, prove.Stall)
 	p := prove.Listen(t, service(server(t, temper)), 8, recognize.Options{Who: who}, temper)
 	if p.Counts.Lost.Load() != 1 {

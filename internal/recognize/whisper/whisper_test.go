@@ -159,22 +159,25 @@ func TestRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{"one line": base64.StdEncoding.EncodeToString(der), "PEM": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))} {
-		s := start(t, nil, &key.PublicKey)
-		service, err := New(Options{URL: s.URL, Key: xlog.Secret(text), KeyName: "jigasi/prod"})
-		if err != nil {
-			t.Fatal(name, err)
-		}
-		var wg sync.WaitGroup
-		for _, who := range []string{"a1", "a2", "b1"} {
-			wg.Go(func() {
-				prove.Listen(t, service, 2, recognize.Options{Who: recognize.Who{Session: who[:1], ID: who, Language: "en-US"}}, nil)
-			})
-		}
-		wg.Wait()
-		s.goodbye(2)
-		if s.Count.Load() != 2 || s.byes.Load() != 2 || len(s.paths) != 2 {
-			t.Errorf("%s: %d sockets, %d byes, %v", name, s.Count.Load(), s.byes.Load(), s.paths)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, nil, &key.PublicKey)
+			service, err := New(Options{URL: s.URL, Key: xlog.Secret(text), KeyName: "jigasi/prod"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var wg sync.WaitGroup
+			for _, who := range []string{"a1", "a2", "b1"} {
+				wg.Go(func() {
+					prove.Listen(t, service, 2, recognize.Options{Who: recognize.Who{Session: who[:1], ID: who, Language: "en-US"}}, nil)
+				})
+			}
+			wg.Wait()
+			s.goodbye(2)
+			if s.Count.Load() != 2 || s.byes.Load() != 2 || len(s.paths) != 2 {
+				t.Errorf("%d sockets, %d byes, %v", s.Count.Load(), s.byes.Load(), s.paths)
+			}
+		})
 	}
 }
 
