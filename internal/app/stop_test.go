@@ -2,15 +2,12 @@ package app_test
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strconv"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -37,10 +34,8 @@ func TestMain(m *testing.M) {
 		limitFiles(os.Getenv(fewFiles))
 		os.Exit(app.RunWith(os.Args[1:], app.Options{Version: "test", Loopback: true}, os.Stderr, func(string) string { return "" }))
 	}
-	// These tests wait for people and servers more than they compute: more of them at once than there are processors.
-	flag.Parse()
-	if f := flag.Lookup("test.parallel"); !raceEnabled && f.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
-		_ = f.Value.Set("16")
+	if !raceEnabled {
+		soak.Together(16)
 	}
 	goleak.VerifyTestMain(m)
 }

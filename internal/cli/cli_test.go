@@ -10,7 +10,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"jigasi/internal/lab/soak"
 )
+
+func TestMain(m *testing.M) {
+	soak.Together(8)
+	os.Exit(m.Run())
+}
 
 func noEnv(string) string { return "" }
 

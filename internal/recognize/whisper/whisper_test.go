@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"jigasi/internal/lab/soak"
 	"jigasi/internal/recognize"
 	"jigasi/internal/recognize/prove"
 	"jigasi/internal/xlog"
@@ -27,7 +28,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	soak.Together(6)
+	goleak.VerifyTestMain(m)
+}
 
 // skynet is a counterpart that checks every byte and every token.
 type skynet struct {
