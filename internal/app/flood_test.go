@@ -25,7 +25,7 @@ import (
 func (p *process) phones(t *testing.T) *meeting {
 	t.Helper()
 	m := &meeting{Meeting: p.Meeting, ua: p.ua, at: p.sip, clock: media.NewClock(nil)}
-	low := portRange()
+	low := portRange(t)
 	var err error
 	if m.pool, err = rtpport.NewPool(uint16(low+20000), uint16(low+20199)); err != nil {
 		t.Fatal(err)

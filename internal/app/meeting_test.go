@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,17 +33,35 @@ type meeting struct {
 	at    string // where the gateway is, if it is a process of its own
 }
 
-// ranges counts the port ranges that tests of this process have had.
-var ranges atomic.Int32
+// ranges are the port ranges that tests of this process have now. Two processes begin in different places.
+var ranges = struct {
+	sync.Mutex
+	used [40]bool
+	next int
+}{next: rand.IntN(40)}
 
-// portRange is the lowest of 200 ports that no other test has now, and that the system gives nobody by itself; 200 more,
-// for the phones, are 12000 below.
-func portRange() int {
-	n := ranges.Add(1)
-	if n == 1 { // two processes begin in different places
-		n += ranges.Add(rand.Int32N(40))
+// portRange is the lowest of 200 ports that no other test has until t has ended, and that the system gives nobody by
+// itself; 200 more, for the phones, are 12000 below.
+func portRange(t *testing.T) int {
+	t.Helper()
+	ranges.Lock()
+	defer ranges.Unlock()
+	for range ranges.used {
+		n := ranges.next
+		ranges.next = (n + 1) % len(ranges.used)
+		if ranges.used[n] {
+			continue
+		}
+		ranges.used[n] = true
+		t.Cleanup(func() {
+			ranges.Lock()
+			defer ranges.Unlock()
+			ranges.used[n] = false
+		})
+		return 24000 + 200*n
 	}
-	return 24000 + 200*int(n%40)
+	t.Fatal("more tests run than there are port ranges")
+	return 0
 }
 
 func logger(t *testing.T) *slog.Logger {
@@ -78,7 +96,7 @@ func startAs(t *testing.T, o lab.Options, as app.Options, change func(*config.Co
 	cfg.SIP.Listen = []string{"udp:127.0.0.1:0"}
 	cfg.Admin.Port = 0
 	cfg.Limits.Overload = 0 // the machine that tests may be busy
-	low := portRange()
+	low := portRange(t)
 	cfg.Media.MinPort, cfg.Media.MaxPort = low, low+199
 	if change != nil {
 		change(cfg)

@@ -76,7 +76,7 @@ func TestReadmeExamplesStart(t *testing.T) {
 				t.Errorf("%s and %s", cfg.Transcription.Service, cfg.Transcription.Translation.Service)
 			}
 			cfg.Admin.Port = freePort(t)
-			low := portRange()
+			low := portRange(t)
 			cfg.Media.MinPort, cfg.Media.MaxPort = low, low+199
 			a, err := app.New(cfg, app.Options{Version: "test", Loopback: true, Log: logger(t)})
 			if err != nil {

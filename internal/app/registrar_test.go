@@ -27,7 +27,7 @@ type registrar struct {
 
 func newRegistrar(t *testing.T) *registrar {
 	t.Helper()
-	r := &registrar{t: t, addr: "127.0.0.1:0"}
+	r := &registrar{t: t, addr: fmt.Sprintf("127.0.0.1:%d", freePort(t))} // nobody else gets it while it is away
 	r.start()
 	t.Cleanup(r.stop)
 	return r

@@ -3,6 +3,7 @@ package app_test
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -54,13 +55,30 @@ type process struct {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 768 {
+		port := 32000 + int(ports.Add(1)%768)
+		udp, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		_ = udp.Close()
+		tcp, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		_ = tcp.Close()
+		return port
 	}
-	defer c.Close()
-	return c.LocalAddr().(*net.UDPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
+
+// ports counts those that freePort has given: none twice, and none that the system gives to others by itself.
+var ports = func() *atomic.Uint32 {
+	n := &atomic.Uint32{}
+	n.Store(rand.Uint32N(768))
+	return n
+}()
 
 // spawn starts a gateway whose running calls may go on for drain after a signal.
 func spawn(t *testing.T, drain time.Duration, env ...string) *process {

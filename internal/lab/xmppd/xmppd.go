@@ -12,6 +12,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"time"
 	"sync/atomic"
 
 	"jigasi/internal/stanza"
@@ -98,9 +99,14 @@ func (s *Server) Stop() {
 	s.DropAll()
 }
 
-// Resume listens again where it did before Stop.
+// Resume listens again where it did before Stop. Somebody's outgoing connection may have had the port meanwhile: it
+// waits for 5 s until it is free.
 func (s *Server) Resume() error {
 	l, err := net.Listen("tcp", s.Addr())
+	for try := 0; err != nil && try < 50; try++ {
+		<-time.After(100 * time.Millisecond)
+		l, err = net.Listen("tcp", s.Addr())
+	}
 	if err != nil {
 		return err
 	}
