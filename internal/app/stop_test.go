@@ -209,9 +209,7 @@ func (p *process) exits(t *testing.T, limit time.Duration) {
 		eventually(t, 5*time.Second, "nobody is left in "+name, func() bool { return len(p.XMPP.Room(name).Nicks()) == 1 })
 	}
 	eventually(t, 5*time.Second, "the brewery is empty", func() bool { return len(p.Focus.Gateways()) == 0 })
-	if n := p.XMPP.Clients(); n != 0 {
-		t.Errorf("%d XMPP connections are left", n)
-	}
+	eventually(t, 5*time.Second, "no XMPP connection is left", func() bool { return p.XMPP.Clients() == 0 })
 }
 
 // draining reports whether the brewery reads graceful_shutdown.

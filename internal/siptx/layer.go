@@ -298,8 +298,9 @@ func (l *Layer) cancel(req *sip.Request, f Flow, call *Server) {
 		_ = f.Send([]byte(Respond(req, 481, Token()).String())) // stateless
 		return
 	}
-	_ = f.Send([]byte(Respond(req, 200, call.Tag).String())) // the peer asks again if this is lost
-	call.cancel()
+	call.cancel(func() {
+		_ = f.Send([]byte(Respond(req, 200, call.Tag).String())) // the peer asks again if this is lost
+	})
 }
 
 // back notes the real source in the topmost Via and gives the flow that

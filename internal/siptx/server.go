@@ -77,11 +77,14 @@ func (tx *Server) OnCancel(f func()) {
 	}
 }
 
-func (tx *Server) cancel() {
+// cancel notes that a CANCEL has come, after which nothing provisional is sent, answers it,
+// and then brings about what it brings about.
+func (tx *Server) cancel(answer func()) {
 	tx.mu.Lock()
 	f := tx.onCancel
 	tx.cancelled = true
 	tx.mu.Unlock()
+	answer()
 	if f != nil {
 		f()
 	}
@@ -97,11 +100,12 @@ func (tx *Server) OnRespond(f func(status int)) {
 }
 
 // Respond sends a response and keeps it for retransmissions. After a final
-// response it does nothing.
+// response it does nothing; nor, after a CANCEL, with a provisional one, which would
+// tell a caller that has given up that it rings.
 func (tx *Server) Respond(res *sip.Response) {
 	tx.mu.Lock()
 	defer tx.mu.Unlock()
-	if tx.final != 0 || tx.gone {
+	if tx.final != 0 || tx.gone || tx.cancelled && res.StatusCode < 200 {
 		return
 	}
 	if tx.onRespond != nil {

@@ -257,6 +257,14 @@ func TestCancelFindsItsInvite(t *testing.T) {
 	if tag := "tag=" + tx.Tag; !strings.Contains(h.sent[1], tag) {
 		t.Errorf("the answer to CANCEL has another tag than the INVITE's:\n%s", h.sent[1])
 	}
+	tx.Status(180)
+	if h.count("180") != 0 {
+		t.Error("a caller that has given up is told that it rings")
+	}
+	tx.Status(487)
+	if h.count("487") != 1 {
+		t.Errorf("sent %v", h.firsts())
+	}
 	// A client of RFC 2543 has no magic branch.
 	h.Receive(message("INVITE sip:a@here SIP/2.0", "1"), "udp", here, there)
 	h.Receive(message("CANCEL sip:a@here SIP/2.0", "1"), "udp", here, there)

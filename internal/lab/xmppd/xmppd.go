@@ -12,8 +12,8 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"time"
 	"sync/atomic"
+	"time"
 
 	"jigasi/internal/stanza"
 )
