@@ -120,6 +120,7 @@ func TestModerationOfThePhone(t *testing.T) {
 	nick, r := m.nick(t), m.XMPP.Room("alpha")
 	r.Moderate(nick, `{"type":"av_moderation","enabled":true,"mediaType":"audio"}`)
 	m.Focus.Mute("alpha", nick)
+	eventually(t, 5*time.Second, "the room sees that it is muted", func() bool { return a.Sees(nick).Kid("", "audiomuted").Text == "true" })
 	eventually(t, 5*time.Second, "the phone is not heard", func() bool { return !hears(a, 440)() })
 	star6 := func() { p.port.SendKey('*', 100); p.port.SendKey('6', 100) }
 	star6()
