@@ -162,8 +162,8 @@ type Media struct {
 
 	Opus       Opus     `yaml:"opus" doc:"The Opus encoder."`
 	DigitMS    int      `yaml:"digit_ms" doc:"Shortest key sent to a phone, in ms."`
-	Silence    Duration `yaml:"silence_timeout" doc:"A phone that sends no RTP for so long counts as silent; 0 is never."`
-	HangSilent bool     `yaml:"hangup_silent" doc:"Hang such a phone up."`
+	Silence    Duration `yaml:"silence_timeout" doc:"A phone that sends neither RTP nor RTCP for so long counts as silent; 0 is never."`
+	HangSilent bool     `yaml:"hangup_silent" doc:"Hang such a phone up. Without it, that is done after a minute, and after half a minute where nothing ever came."`
 	STUN       []string `yaml:"stun" doc:"host[:port] of STUN servers, for bridges that are not in our network."`
 	TURN       []TURN   `yaml:"turn" doc:"TURN servers; without any those that the XMPP server announces (XEP-0215)."`
 	TURNTLS    TLSTrust `yaml:"turn_tls" doc:"Which certificate of a TURN server over TLS is accepted."`

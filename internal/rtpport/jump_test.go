@@ -22,6 +22,7 @@ func TestT55_TheClockIsSet(t *testing.T) {
 		p.opt = p.opt.withDefaults()
 		quiet, gone := 0, 0
 		p.opt.OnQuiet, p.opt.OnGone = func(bool) { quiet++ }, func() { gone++ }
+		p.Answered()
 		packets, _ := talk(100, "")
 		now, from := time.Now(), netip.MustParseAddrPort(phone.LocalAddr().String())
 		if after := jumped(now, jump); after.Sub(now) != 0 || after.Unix()-now.Unix() != jump {

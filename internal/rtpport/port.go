@@ -41,15 +41,15 @@ type Options struct {
 	Opus    codec.OpusOptions // for phones that speak Opus; Rate is set here
 	FEC     bool              // protect what an Opus phone gets while it reports that packets are lost
 
-	FirstPacket time.Duration // until the phone's first packet; 0 means 30 s
-	Silence     time.Duration // without RTP until OnQuiet; 0 means 10 s, negative never
-	Gone        time.Duration // without RTP and RTCP until OnGone; 0 means 60 s
+	FirstPacket time.Duration // from the answer to the phone's first packet, else OnGone; 0 means 30 s
+	Silence     time.Duration // without RTP and RTCP until OnQuiet; 0 means 10 s, negative never
+	Gone        time.Duration // the same until OnGone; 0 means 60 s
 	DSCP        int           // of what is sent
 
 	OnKey   func(key rune, ms int) // a key of the phone; called on the reader's goroutine
 	OnFirst func()                 // the first packet of the phone
-	OnQuiet func(first bool)       // nothing came for FirstPacket (first) or Silence; once
-	OnGone  func()                 // nothing came for Gone, after something had come; once. On hold neither is told
+	OnQuiet func(on bool)          // nothing came for Silence; or, after that, something
+	OnGone  func()                 // nothing came for FirstPacket or Gone; once. On hold neither is told
 	OnPanic func(cause.Cause)      // a defect of ours was met in this phone's sound; once
 	Log     *slog.Logger
 }
@@ -83,12 +83,14 @@ type Port struct {
 	loss    uint8 // as the phone reports it, of 256
 	told    bool  // loss is new
 	quiet   bool  // OnQuiet was called
+	quietAt int64 // when the last packet before that came
 	gone    bool  // OnGone was called
 	started time.Time
 
 	first    atomic.Bool
 	lastSeen atomic.Int64 // RTP, as elapsed gives it; 0: never
 	lastRTCP atomic.Int64
+	answered atomic.Int64 // the same of the answer
 	counters counters
 }
 
@@ -212,6 +214,9 @@ func (p *Port) configure(r sdp.Result) (*config, error) {
 	}
 	return c, nil
 }
+
+// Answered says that the phone is picked up: from now on it is noticed when nothing comes from it.
+func (p *Port) Answered() { p.answered.CompareAndSwap(0, p.elapsed(time.Now())) }
 
 // Connect joins the phone to a port in place of what it was joined to; nil is silence.
 // When it returns, the old port is no longer used.

@@ -66,23 +66,36 @@ func (p *Port) tick() {
 // be set meanwhile: no call may end of that (T55).
 func (p *Port) elapsed(now time.Time) int64 { return max(1, int64(now.Sub(p.started))) }
 
-// watch tells when the phone is silent for too long (T46). On hold, and before the answer, it may be.
+// watch tells when the phone is silent for too long (T46), and when it is heard again. On hold, and before the answer,
+// it may be silent.
 func (p *Port) watch(now time.Time, c *config) {
-	if c == nil || !c.Recv || c.Held || c.Early {
+	answered := p.answered.Load()
+	if c == nil || answered == 0 || !c.Recv || c.Held {
 		return
 	}
-	seen := p.lastSeen.Load()
-	since := func(last int64) time.Duration { return time.Duration(p.elapsed(now) - max(last, p.elapsed(c.began))) }
-	if !p.quiet && p.opt.OnQuiet != nil {
-		switch {
-		case seen == 0 && since(0) > p.opt.FirstPacket, seen != 0 && p.opt.Silence > 0 && since(seen) > p.opt.Silence:
-			p.quiet = true
-			p.opt.OnQuiet(seen == 0)
-		}
+	seen := max(p.lastSeen.Load(), p.lastRTCP.Load())
+	idle := time.Duration(p.elapsed(now) - max(seen, answered, p.elapsed(c.began)))
+	switch {
+	case p.quiet && seen > p.quietAt:
+		p.silent(false)
+	case !p.quiet && p.opt.Silence > 0 && idle > p.opt.Silence:
+		p.quietAt = seen
+		p.silent(true)
 	}
-	if !p.gone && p.opt.OnGone != nil && seen != 0 && since(max(seen, p.lastRTCP.Load())) > p.opt.Gone {
+	limit := p.opt.Gone
+	if seen == 0 {
+		limit = p.opt.FirstPacket
+	}
+	if !p.gone && p.opt.OnGone != nil && idle > limit {
 		p.gone = true
 		p.opt.OnGone()
+	}
+}
+
+func (p *Port) silent(on bool) {
+	p.quiet = on
+	if p.opt.OnQuiet != nil {
+		p.opt.OnQuiet(on)
 	}
 }
 

@@ -81,7 +81,6 @@ type Result struct {
 	Send      bool
 	Recv      bool
 	Held      bool // the far end put us on hold
-	Early     bool // before the answer: the far end may be silent, and is heard
 	LevelID   uint8
 	SRTP      *Keys
 	OfferKeys []Crypto // keys offered by this side, for Accept and re-offers

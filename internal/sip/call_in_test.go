@@ -82,6 +82,24 @@ func TestT20_LostAnswersAndRepeatedRequests(t *testing.T) {
 	})
 }
 
+// TestReasonsOfOld: what ends a call is said in the words that scripts behind a PBX know from Jigasi, and in ours.
+func TestReasonsOfOld(t *testing.T) {
+	for code, want := range map[cause.Code]string{
+		cause.NoMedia:  `SIP;cause=408;text="Stopped receiving media", Q.850;cause=31;text="look"`,
+		cause.NoInvite: `SIP;cause=408;text="No invite from conference focus", Q.850;cause=41;text="look"`,
+	} {
+		play(t, sip.Options{}, func(s *scene) {
+			d, tag := s.up("")
+			d.Hangup(cause.Cause{Code: code, Text: "look"})
+			if got := siptx.Value(s.phone.method("BYE"), "Reason"); got != want {
+				t.Errorf("Reason %s, want %s", got, want)
+			}
+			s.phone.in("BYE", tag, "", "") // it hangs up too
+			wait(t, d, sip.Ended)
+		})
+	}
+}
+
 func TestT20_OurBYEIsNeverAnswered(t *testing.T) {
 	play(t, sip.Options{}, func(s *scene) {
 		d, _ := s.up("")

@@ -313,13 +313,18 @@ func (d *Dialog) bye(why cause.Cause) {
 	})
 }
 
-// reason writes a Reason header (RFC 3326).
+// expected are the reasons that scripts behind a PBX know from Jigasi.
+var expected = map[cause.Code]string{
+	cause.NoMedia: `SIP;cause=408;text="Stopped receiving media", `, cause.NoInvite: `SIP;cause=408;text="No invite from conference focus", `,
+}
+
+// reason writes a Reason header (RFC 3326): where Jigasi had a word for it that word, and ours.
 func reason(why cause.Cause) string {
 	text := strings.NewReplacer(`"`, "'", `\`, "").Replace(siptx.Clean(why.Text))
 	if r := []rune(text); len(r) > 120 {
 		text = string(r[:120])
 	}
-	return fmt.Sprintf(`Q.850;cause=%d;text="%s"`, why.Code.Q850(), text)
+	return expected[why.Code] + fmt.Sprintf(`Q.850;cause=%d;text="%s"`, why.Code.Q850(), text)
 }
 
 // Info sends an INFO request; done, which may be nil, learns the status, 0 for none. It runs

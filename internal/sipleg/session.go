@@ -47,12 +47,11 @@ func (l *Leg) acceptAnswer(raw []byte) error {
 	return nil
 }
 
-// start begins the sound that was agreed on. A phone that was not picked up yet is heard and sent nothing, and may
-// be silent for as long as it rings.
+// start begins the sound that was agreed on. A phone that was not picked up yet is heard and sent nothing.
 func (l *Leg) start(r sdp.Result) error {
 	l.result, l.agreed = r, true
 	if l.early {
-		r.Send, r.Early = false, true
+		r.Send = false
 	}
 	if err := l.port.Start(r); err != nil {
 		return cause.Cause{Code: cause.NoCodec, Text: "the codec cannot be started: take it out of media.codecs, and report it", Err: err}
@@ -178,6 +177,7 @@ func (l *Leg) up() {
 		l.log.Info("phone connected", "codec", l.result.Codec.Name, "srtp", l.result.SRTP != nil, "remote", l.result.Remote.String())
 	}
 	l.enter(leg.Up)
+	l.port.Answered()
 	l.tell(leg.Event{Signal: leg.Status{Text: "Connected"}})
 	l.listen()
 	l.flush()

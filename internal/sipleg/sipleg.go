@@ -51,8 +51,7 @@ type Options struct {
 	KeysToMeeting bool
 	PublicIP      netip.Addr // for media; invalid means the address that signalling uses
 	EarlyMedia    bool       // 183 with a session description instead of 180
-	// HangupOnSilence ends a call whose phone sends nothing for RTP.Silence; one that never
-	// sent anything is ended in any case.
+	// HangupOnSilence ends a call whose phone sends nothing for RTP.Silence, and not only one for RTP.Gone.
 	HangupOnSilence bool
 
 	Sounds          *prompt.Library // nil: the phone is told nothing by a voice
@@ -86,6 +85,7 @@ type Leg struct {
 	offered bool // our offer waits for its answer
 	early   bool // the answer came before the phone was picked up
 	held    bool
+	heard   bool // it sent sound
 	why     cause.Cause
 	ended   bool
 	wait    sync.WaitGroup
@@ -124,10 +124,15 @@ func newLeg(o Options) (*Leg, error) {
 	rtp.OnKey = func(key rune, ms int) {
 		l.post(func() { l.key(key, ms) })
 	}
-	rtp.OnFirst = func() { l.post(func() { l.log.Info("first sound from the phone") }) }
+	rtp.OnFirst = func() {
+		l.post(func() {
+			l.heard = true
+			l.log.Info("first sound from the phone")
+		})
+	}
 	rtp.OnPanic = func(why cause.Cause) { l.post(func() { l.leave(why) }) }
 	rtp.OnGone = func() { l.post(l.vanished) }
-	rtp.OnQuiet = func(first bool) { l.post(func() { l.silent(first) }) }
+	rtp.OnQuiet = func(on bool) { l.post(func() { l.silent(on) }) }
 	var err error
 	if l.port, err = rtpport.Open(rtp); err != nil {
 		return nil, err
@@ -326,33 +331,37 @@ func (l *Leg) leave(why cause.Cause) {
 	}
 }
 
-// silent is the port's word that the phone sends nothing.
-func (l *Leg) silent(first bool) {
-	if l.phase != leg.Up {
+// silent is the port's word that nothing comes from the phone, or something again.
+func (l *Leg) silent(on bool) {
+	if !on {
+		l.log.Info("something comes from the phone again")
 		return
 	}
-	text := "the phone stopped sending sound"
-	if first {
-		text = "the phone sent no sound: its SDP names " + l.result.Remote.String()
-		if ip := l.result.Remote.Addr(); ip.IsPrivate() || ip.IsLoopback() {
-			text += ", a private address; and check that our UDP ports are reachable from it"
-		}
-	}
-	l.log.Warn("no sound from the phone", "why", text)
+	why := l.unheard(cause.Cause{Code: cause.NoMedia, Text: "the phone stopped sending sound: look at it and at the network on its way, or let it send RTCP while it is quiet"})
+	l.log.Warn("no sound from the phone", "why", why.Text)
 	l.opt.Counts.Quiet.Add(1)
 	if l.quiet++; l.quiet == 1 {
 		l.opt.Counts.QuietCalls.Add(1)
 	}
-	if first || l.opt.HangupOnSilence {
-		l.leave(cause.Cause{Code: cause.NoMedia, Text: text})
+	if l.opt.HangupOnSilence {
+		l.leave(why)
 	}
 }
 
-// vanished is the port's word that nothing at all comes any more: the phone is gone without a goodbye.
+// vanished is the port's word that nothing came for so long that the phone is gone without a goodbye.
 func (l *Leg) vanished() {
-	if l.phase == leg.Up {
-		l.leave(cause.Cause{Code: cause.NoMedia, Text: "the phone sends nothing any more: it, or the network on its way, is gone"})
+	l.leave(l.unheard(cause.Cause{Code: cause.NoMedia, Text: "the phone sends nothing any more: it, or the network on its way, is gone"}))
+}
+
+// unheard says something else of a phone that was never heard.
+func (l *Leg) unheard(why cause.Cause) cause.Cause {
+	if !l.heard {
+		why.Text = "the phone sent no sound: its SDP names " + l.result.Remote.String()
+		if ip := l.result.Remote.Addr(); ip.IsPrivate() || ip.IsLoopback() {
+			why.Text += ", a private address; and check that our UDP ports are reachable from it"
+		}
 	}
+	return why
 }
 
 // infoKey sends a key by SIP INFO, for a phone that takes no telephone events.

@@ -53,7 +53,7 @@ func TestSippSpeaks(t *testing.T) {
 }
 
 // TestKeysReachThePhone: a key of a person in the meeting reaches a phone as telephone event, and one that takes
-// none as INFO. Keys of the phone go to nobody in the room, as with Jigasi, and are no noise there.
+// none as INFO. Keys of the phone go to the room where that is wanted, and are no noise there.
 func TestKeysReachThePhone(t *testing.T) {
 	t.Run("as telephone event to baresip", func(t *testing.T) {
 		t.Parallel()
@@ -92,14 +92,18 @@ func TestKeysReachThePhone(t *testing.T) {
 	})
 	t.Run("from a recording of sipp", func(t *testing.T) {
 		t.Parallel()
-		g := start(t, nil)
+		g := start(t, func(cfg *config.Config) {
+			cfg.SIP.Accounts = []config.SIPAccount{{ID: "pbx", URI: "room@127.0.0.1", DTMFToMeeting: true}}
+		})
 		p := g.Join("alpha", 620)
 		g.Join("alpha", 880)
 		run := newScene("alpha").invited().rings().status(200).ack("").says(encoded(t, "PCMU", 440), 0, "PCMU/8000").pause(1500).
 			raw(`<nop><action><exec play_pcap_audio="/usr/share/sip-tester/dtmf_2833_5.pcap"/></action></nop>`).pause(2500).bye().begin(t, g)
 		eventually(t, 20*time.Second, "the person hears sipp", hears(p, 440))
+		nick := g.app.Calls()[0].Occupant.Resource
+		eventually(t, 10*time.Second, "the person is sent the key", func() bool { return p.Digits(nick) == "5" })
 		p.Forget()
-		time.Sleep(3 * time.Second)
+		time.Sleep(2 * time.Second)
 		v, ok := voice(p, 440)
 		if !ok || v.Level() > -toneLevel+3 || v.Level() < -toneLevel-3 {
 			t.Errorf("after the key the person hears sipp: %v, at -%d dBov", ok, v.Level())
