@@ -14,7 +14,7 @@ var layers = map[string]int{
 	"sdp": 1, "rtpx": 1, "siptx": 1, "jingle": 1, "meetxml": 1, "rayo": 1, "sipinfo": 1,
 	"codec": 2, "jitter": 2, "xmpp": 2, "sip": 2, "bridge": 2,
 	"queue": 2, "leg": 3, "rtpport": 3, "conference": 3, "room": 3, "prompt": 3,
-	"sipleg": 4, "meetleg": 4, "testleg": 4,
+	"sipleg": 4, "meetmedia": 4, "meetleg": 5, "testleg": 4,
 	"call": 5, "probe": 5,
 	"exchange": 6,
 	"control":  7, "admin": 7,
@@ -25,7 +25,7 @@ var layers = map[string]int{
 	"recognize/vosk": 4, "recognize/oracle": 4, "recognize/google": 4, "gcloud": 1, "recognize/deepgram": 4, "recognize/openai": 4, "recognize/whisper": 4, "words": 8, "lab/voskd": 3,
 	"deposit": 1, "recording": 3, "archive": 4, "shelf": 2, "export": 5,
 	// The transcriber that joins meetings.
-	"talk": 3, "scribeleg": 4,
+	"talk": 3, "scribeleg": 5,
 	// The lab imports layers 0 to 2; demo is a command that joins lab and app.
 	"lab/soak": 0, "lab/liveq": 0, "lab/relay": 0, "lab": 5, "lab/client": 3, "lab/xmppd": 3, "lab/focus": 4, "lab/sfu": 3, "lab/bot": 3, "lab/phone": 3, "lab/peers": 5,
 	"demo": 10, "bench": 10,

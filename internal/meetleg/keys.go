@@ -12,8 +12,8 @@ import (
 // a visitor, muted) are not sent later either.
 func (l *Leg) press(d leg.Digit) {
 	switch {
-	case l.offer == nil || l.phase != leg.Up:
-	case l.offer.EventPT == 0:
+	case l.media.Offer() == nil || l.phase != leg.Up:
+	case l.media.Offer().EventPT == 0:
 		if !l.was.unpressed {
 			l.was.unpressed = true
 			l.log.Info("keys of the phone are not sent: the focus offers no telephone-event")
@@ -26,7 +26,7 @@ func (l *Leg) press(d leg.Digit) {
 
 // keys sends the packet of this turn.
 func (l *Leg) keys() {
-	if l.offer == nil || !l.voice.key(l.offer.EventPT, l.offer.EventClock) {
+	if o := l.media.Offer(); o == nil || !l.voice.key(o.EventPT, o.EventClock) {
 		l.pressing.Stop()
 		l.pressing = nil
 	}

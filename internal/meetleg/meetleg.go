@@ -1,7 +1,7 @@
 // Package meetleg makes a seat's leg of a conference session, a bridge connection
 // and an ear in the room: the three meet only here.
 //
-// A leg has one goroutine (run); ICE and DTLS run beside it and post what comes of them.
+// A leg has one goroutine (run); ICE and DTLS run beside it.
 // What the phone says is encoded and sent in Push, on the goroutine of the phone's
 // socket; what it hears is pulled from the ear on the clock's.
 package meetleg
@@ -10,7 +10,6 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,9 +17,9 @@ import (
 	"jigasi/internal/cause"
 	"jigasi/internal/codec"
 	"jigasi/internal/conference"
-	"jigasi/internal/jingle"
 	"jigasi/internal/leg"
 	"jigasi/internal/media"
+	"jigasi/internal/meetmedia"
 	"jigasi/internal/room"
 	"jigasi/internal/rtpx"
 	"jigasi/internal/stanza"
@@ -53,7 +52,6 @@ type Leg struct {
 	joined  chan struct{}
 	ctx     context.Context
 	cancel  context.CancelFunc
-	wg      sync.WaitGroup
 	first   atomic.Bool
 	shown   atomic.Pointer[bridge.Conn] // the latest connection, for Report
 	leaving atomic.Bool                 // Hangup was called
@@ -61,9 +59,7 @@ type Leg struct {
 	// Owned by run.
 	phase    leg.Phase
 	answered bool
-	offer    *conference.Offer
-	conn     *bridge.Conn
-	late     []jingle.Candidate // of an offer that is not connected yet
+	media    meetmedia.Link
 	why      cause.Cause
 	ended    bool
 	was      struct{ up, moving, back, unheard, unpressed bool } // counted, or told, once
@@ -191,7 +187,7 @@ func (l *Leg) run() {
 		}
 		l.cancel()
 		l.disconnect()
-		l.wg.Wait()
+		l.media.Wait()
 		<-l.session.Done()
 		l.sum()
 		l.ear.Close()
@@ -219,8 +215,10 @@ func (l *Leg) run() {
 			f()
 		case <-l.lost():
 			if !l.leaving.Load() { // else the focus has taken its bridge away, as it should
-				l.mediaLost(l.conn.Err())
+				l.mediaLost(l.media.Conn().Err())
 			}
+		case err := <-l.media.Tried():
+			l.connected(err)
 		case <-reports.C:
 			l.report()
 		case <-l.turn():
@@ -231,10 +229,11 @@ func (l *Leg) run() {
 
 // lost is closed when the bridge connection is, unless we are leaving.
 func (l *Leg) lost() <-chan struct{} {
-	if l.conn == nil || l.phase != leg.Up || l.leaving.Load() {
+	conn := l.media.Conn()
+	if conn == nil || l.phase != leg.Up || l.leaving.Load() {
 		return nil
 	}
-	return l.conn.Done()
+	return conn.Done()
 }
 
 // happened is an event of the conference.
@@ -265,11 +264,7 @@ func (l *Leg) happened(e conference.Event) {
 	case conference.Offered:
 		l.offered(e.Offer)
 	case conference.Trickled:
-		if l.conn != nil {
-			l.conn.AddCandidates(e.Candidates)
-		} else if len(l.late) < 64 {
-			l.late = append(l.late, e.Candidates...)
-		}
+		l.media.Trickled(e.Candidates)
 	case conference.SourcesChanged:
 		l.sources(e.Added, e.Removed)
 	case conference.Told:
@@ -304,7 +299,7 @@ func (l *Leg) offered(o *conference.Offer) {
 		l.opt.Counts.Moved.Add(1)
 	}
 	l.disconnect()
-	l.offer, l.late = o, nil
+	l.media.Offered(o)
 	l.ear.Move(hubRoom(l.opt.Conference, l.session.Occupant().Bare())) // it may be a breakout room
 	l.ear.SetTypes(room.PayloadTypes{Opus: o.Opus.ID, Event: o.EventPT})
 	l.sources(o.Sources, nil)
@@ -315,7 +310,7 @@ func (l *Leg) offered(o *conference.Offer) {
 
 func (l *Leg) suspended(why cause.Cause) {
 	l.disconnect()
-	l.offer = nil
+	l.media.Offered(nil)
 	if l.phase == leg.Up || l.phase == leg.Moving || l.answered {
 		l.enter(leg.Moving, why)
 		return
@@ -323,47 +318,32 @@ func (l *Leg) suspended(why cause.Cause) {
 	l.enter(leg.Trying, why)
 }
 
-// connect accepts the offer and connects to its bridge, beside the leg's goroutine.
+// connect accepts the offer and connects to its bridge.
 func (l *Leg) connect() {
-	if l.offer == nil || !l.answered || l.conn != nil {
+	o := l.media.Offer()
+	if o == nil || !l.answered || l.media.Conn() != nil {
 		return
 	}
-	o := l.offer
 	bo := l.opt.Bridge
 	bo.Want, bo.RTP, bo.Log = l.ear.Want, l.rtp, l.log
 	if l.opt.FEC {
 		bo.RTCP = func(r *rtpx.Report) { l.voice.reported(r.About) }
 	}
-	for _, r := range o.Relays {
-		bo.Relays = append(bo.Relays, bridge.Relay{URL: r.URL, User: r.User, Password: r.Password})
-	}
-	conn, err := bridge.New(l.ctx, bo)
-	if err != nil {
+	if err := l.media.Connect(l.ctx, l.session, bo, l.source(o)); err != nil {
 		l.session.Leave(cause.Of(err))
-		return
 	}
-	conn.SetLevelID(o.LevelID)
-	l.conn = conn
-	l.session.Accept(o, conn.Local(), l.source(o))
-	conn.AddCandidates(l.late)
-	l.wg.Go(func() {
-		defer cause.Recover(func(why cause.Cause, stack []byte) {
-			l.log.Error("panic while connecting media", xlog.Err, why.Err, "stack", string(stack))
-			l.session.Leave(why)
-		})
-		err := conn.Connect(l.ctx, o.Transport)
-		l.post(func() { l.connected(conn, o, err) })
-	})
 }
 
-func (l *Leg) connected(conn *bridge.Conn, o *conference.Offer, err error) {
-	if conn != l.conn {
-		return // another offer came meanwhile
+func (l *Leg) connected(err error) {
+	if why := cause.Of(err); why.Code == cause.Panic {
+		l.session.Leave(why)
+		return
 	}
 	if err != nil {
 		l.mediaLost(err)
 		return
 	}
+	conn, o := l.media.Conn(), l.media.Offer()
 	l.shown.Store(conn)
 	if !o.Visitor {
 		l.voice.start(conn, o.Opus.ID)
@@ -389,10 +369,6 @@ func (l *Leg) mediaLost(err error) {
 
 func (l *Leg) disconnect() {
 	l.voice.stop()
-	if l.conn != nil {
-		conn := l.conn
-		l.conn = nil
-		l.wg.Go(conn.Close)
-	}
+	l.media.Disconnect()
 	l.ear.Clear()
 }

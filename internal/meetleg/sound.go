@@ -31,7 +31,8 @@ func hubRoom(o conference.Options, room stanza.JID) string {
 }
 
 func (l *Leg) report() {
-	if l.conn == nil || l.phase != leg.Up {
+	conn := l.media.Conn()
+	if conn == nil || l.phase != leg.Up {
 		return
 	}
 	in := l.ear.Reports(nil)
@@ -39,7 +40,7 @@ func (l *Leg) report() {
 	for i := range in {
 		ptrs[i] = &in[i]
 	}
-	l.conn.Report(l.voice.sender(), ptrs, "jigasi-"+l.nick)
+	conn.Report(l.voice.sender(), ptrs, "jigasi-"+l.nick)
 }
 
 // port is the leg as the phone sees it.

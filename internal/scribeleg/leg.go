@@ -21,9 +21,9 @@ import (
 	"jigasi/internal/bridge"
 	"jigasi/internal/cause"
 	"jigasi/internal/conference"
-	"jigasi/internal/jingle"
 	"jigasi/internal/leg"
 	"jigasi/internal/media"
+	"jigasi/internal/meetmedia"
 	"jigasi/internal/meetxml"
 	"jigasi/internal/recognize"
 	"jigasi/internal/scribe"
@@ -99,9 +99,7 @@ type Leg struct {
 	// Owned by run.
 	phase    leg.Phase
 	answered bool
-	offer    *conference.Offer
-	conn     *bridge.Conn
-	late     []jingle.Candidate // of an offer that is not connected yet
+	media    meetmedia.Link
 	why      cause.Cause
 	stage    stage
 	chosen   *choice // nil: the service is not chosen yet
@@ -277,7 +275,9 @@ func (l *Leg) run() {
 				l.stop(l.leaveFor.why)
 			}
 		case <-l.lost():
-			l.mediaLost(l.conn.Err())
+			l.mediaLost(l.media.Conn().Err())
+		case err := <-l.media.Tried():
+			l.connected(err)
 		}
 	}
 }
@@ -295,12 +295,13 @@ func (l *Leg) count() {
 // finish is the end of run.
 func (l *Leg) finish() {
 	l.cancel()
-	l.disconnect()
+	l.media.Disconnect()
 	if l.words != nil { // the room was lost before the last words
 		l.words.close(l.lastWords(l.why), time.Now())
 	}
 	l.count()
 	l.wg.Wait()
+	l.media.Wait()
 	<-l.session.Done()
 	for len(l.asked) > 0 { // a service that was chosen too late is among it
 		f := <-l.asked

@@ -3,13 +3,11 @@ package scribeleg
 import (
 	"time"
 
-	"jigasi/internal/bridge"
 	"jigasi/internal/cause"
 	"jigasi/internal/conference"
 	"jigasi/internal/jingle"
 	"jigasi/internal/leg"
 	"jigasi/internal/rtpx"
-	"jigasi/internal/xlog"
 )
 
 // happened is an event of the conference.
@@ -34,11 +32,7 @@ func (l *Leg) happened(e conference.Event) {
 	case conference.Offered:
 		l.offered(e.Offer)
 	case conference.Trickled:
-		if l.conn != nil {
-			l.conn.AddCandidates(e.Candidates)
-		} else if len(l.late) < 64 {
-			l.late = append(l.late, e.Candidates...)
-		}
+		l.media.Trickled(e.Candidates)
 	case conference.Suspended:
 		l.suspended(e.Cause)
 	case conference.Dismissed:
@@ -51,16 +45,16 @@ func (l *Leg) happened(e conference.Event) {
 
 // lost is closed when the bridge connection is, unless we are leaving.
 func (l *Leg) lost() <-chan struct{} {
-	if l.conn == nil || l.phase != leg.Up || l.stage >= ending {
+	conn := l.media.Conn()
+	if conn == nil || l.phase != leg.Up || l.stage >= ending {
 		return nil
 	}
-	return l.conn.Done()
+	return conn.Done()
 }
 
 // offered takes a new offer: the old media are gone, and as soon as the call wants, the new ones come.
 func (l *Leg) offered(o *conference.Offer) {
-	l.disconnect()
-	l.offer, l.late = o, nil
+	l.media.Offered(o)
 	l.begin()
 	l.phase = leg.Trying
 	l.enter(leg.Ready, cause.Cause{})
@@ -68,8 +62,7 @@ func (l *Leg) offered(o *conference.Offer) {
 }
 
 func (l *Leg) suspended(why cause.Cause) {
-	l.disconnect()
-	l.offer = nil
+	l.media.Offered(nil)
 	if l.phase == leg.Up || l.phase == leg.Moving || l.answered {
 		l.enter(leg.Moving, why)
 		return
@@ -77,12 +70,12 @@ func (l *Leg) suspended(why cause.Cause) {
 	l.enter(leg.Trying, why)
 }
 
-// connect accepts the offer and connects to its bridge, beside the leg's goroutine.
+// connect accepts the offer and connects to its bridge.
 func (l *Leg) connect() {
-	if l.offer == nil || !l.answered || l.conn != nil || l.words == nil {
+	o := l.media.Offer()
+	if o == nil || !l.answered || l.media.Conn() != nil || l.words == nil {
 		return
 	}
-	o := l.offer
 	bo := l.opt.Bridge
 	bo.Want, bo.Log = wanted, l.log
 	opus := o.Opus.ID
@@ -91,40 +84,21 @@ func (l *Leg) connect() {
 			e.rtp(h, payload)
 		}
 	}
-	for _, r := range o.Relays {
-		bo.Relays = append(bo.Relays, bridge.Relay{URL: r.URL, User: r.User, Password: r.Password})
-	}
-	conn, err := bridge.New(l.ctx, bo)
-	if err != nil {
+	if err := l.media.Connect(l.ctx, l.session, bo, jingle.Source{}); err != nil { // it sends nothing
 		l.stop(cause.Of(err))
-		return
 	}
-	conn.SetLevelID(o.LevelID)
-	l.conn = conn
-	l.session.Accept(o, conn.Local(), jingle.Source{}) // it sends nothing
-	conn.AddCandidates(l.late)
-	l.wg.Go(func() {
-		defer cause.Recover(func(why cause.Cause, stack []byte) {
-			l.log.Error("panic while connecting media", xlog.Err, why.Err, "stack", string(stack))
-			l.post(func() { l.stop(why) })
-		})
-		err := conn.Connect(l.ctx, o.Transport)
-		select {
-		case l.asked <- func() { l.connected(conn, err) }:
-		case <-l.ctx.Done():
-		}
-	})
 }
 
-func (l *Leg) connected(conn *bridge.Conn, err error) {
-	if conn != l.conn {
-		return // another offer came meanwhile
+func (l *Leg) connected(err error) {
+	if why := cause.Of(err); why.Code == cause.Panic {
+		l.stop(why)
+		return
 	}
 	if err != nil {
 		l.mediaLost(err)
 		return
 	}
-	l.shown.Store(conn)
+	l.shown.Store(l.media.Conn())
 	l.log.Info("the meeting is heard")
 	l.enter(leg.Up, cause.Cause{})
 }
@@ -133,18 +107,10 @@ func (l *Leg) connected(conn *bridge.Conn, err error) {
 func (l *Leg) mediaLost(err error) {
 	why := cause.Of(err)
 	l.log.Warn("the media connection failed", "why", why.String())
-	l.disconnect()
+	l.media.Disconnect()
 	if l.stage >= ending {
 		return
 	}
 	l.enter(leg.Moving, why)
 	l.session.Restart("connectivity-error")
-}
-
-func (l *Leg) disconnect() {
-	if l.conn != nil {
-		conn := l.conn
-		l.conn = nil
-		l.wg.Go(conn.Close)
-	}
 }

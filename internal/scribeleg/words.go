@@ -43,7 +43,7 @@ type attendee struct {
 
 // begin begins to write down, once the focus has invited us and the service is chosen.
 func (l *Leg) begin() {
-	if l.stage != coming || l.offer == nil || l.chosen == nil {
+	if l.stage != coming || l.media.Offer() == nil || l.chosen == nil {
 		return
 	}
 	if l.chosen.err != nil {
