@@ -41,6 +41,9 @@ type Chunk struct {
 	// PCM, so that what many hear is encoded once. PCM is defined nevertheless.
 	Coder Coder
 	Coded []byte
+	// Apart is set by a puller that takes each speaker's packets as they are: the source then sends them there as they
+	// come, from this Pull until one without it, and leaves PCM silent. A source that cannot do so gives the sound.
+	Apart Apart
 	// Voice is false where the chunk is silence or comfort noise.
 	Voice bool
 	// Level is the loudness in -dBov: 0 loudest, 127 digital silence (RFC 6464).
@@ -64,6 +67,27 @@ type Coder interface {
 	Another() (Coder, error)
 	// Follow goes on where o is, which is like it, as well as it can.
 	Follow(o Coder)
+}
+
+// A Packet is one RTP packet of Opus on its way through a call that does not mix (docs/adr/0031). It is borrowed like
+// a Chunk.
+type Packet struct {
+	SSRC, Timestamp uint32
+	Seq             uint16
+	Marker          bool
+	Cut             bool // what its stream had just before was left out on purpose: the missing numbers are no loss
+	Measured        bool // Level is known
+	Level           uint8
+	Payload         []byte
+}
+
+// A Forwarder takes packets as they are. A Port that is one takes those of the phone in place of chunks.
+type Forwarder interface{ Forward(p Packet) }
+
+// Apart takes the packets of several speakers, each by the SSRC of its own. Gone says that no more follow of one.
+type Apart interface {
+	Forwarder
+	Gone(ssrc uint32)
 }
 
 // A Source is asked for one chunk per tick. It fills c completely, with

@@ -160,16 +160,7 @@ func (m *meeting) placeOf(s *stream) int {
 // promote gives s a place: a free one, that of who fell silent, or that of who is clearly less
 // loud. place is where it is now, -1 for nowhere.
 func (m *meeting) promote(s *stream, place int, now time.Time) bool {
-	worst := 0
-	for i, c := range m.places[:loudest] {
-		if idle(c, now) {
-			worst = i
-			break
-		}
-		if c.level < m.places[worst].level {
-			worst = i
-		}
-	}
+	worst := weakest(m.places[:loudest], now)
 	if c := m.places[worst]; yields(c, s, now) {
 		m.places[worst] = s
 		if place >= 0 {
@@ -202,6 +193,20 @@ func (m *meeting) retire(c *stream, now time.Time) {
 	if c != nil {
 		c.buffer.Reset()
 	}
+}
+
+// weakest is the place to give away, if any: one that is free or whose stream fell silent, else that of the least loud.
+func weakest(places []*stream, now time.Time) int {
+	worst := 0
+	for i, c := range places {
+		if idle(c, now) {
+			return i
+		}
+		if c.level < places[worst].level {
+			worst = i
+		}
+	}
+	return worst
 }
 
 func idle(c *stream, now time.Time) bool { return c == nil || now.Sub(c.loud) > holdOn }

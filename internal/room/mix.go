@@ -30,13 +30,21 @@ type coded struct {
 }
 
 // Pull implements media.Source: the mix of the chosen speakers at c.Rate, 16 or 48 kHz. Where
-// exactly one speaks and the puller can forward Opus, it is that packet, untouched (docs/adr/0008).
+// exactly one speaks and the puller can forward Opus, it is that packet, untouched (docs/adr/0008). A puller that takes
+// the speakers apart gets their packets, and no mix (docs/adr/0031).
 func (e *Ear) Pull(c *media.Chunk) {
 	e.pulling.Lock()
 	defer e.pulling.Unlock()
 	e.mu.Lock()
 	m := e.m
+	if e.apart.to != c.Apart {
+		e.listen(c.Apart)
+	}
 	e.mu.Unlock()
+	if c.Apart != nil {
+		e.keepUp(m, c)
+		return
+	}
 	m.turning.Lock()
 	defer m.turning.Unlock()
 	t := m.turn(&e.pull)

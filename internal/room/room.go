@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"jigasi/internal/media"
 	"jigasi/internal/rtpx"
 )
 
@@ -89,6 +90,8 @@ type Ear struct {
 	owners map[uint32]struct{} // SSRCs that signaling told of
 	keys   map[uint32]*rtpx.KeyReader
 
+	apart apart
+
 	pulling sync.Mutex // guards what is of the clock's goroutine
 	pull    pull
 
@@ -102,6 +105,10 @@ type view struct {
 	heard time.Time // last packet
 	known bool      // whose it is
 	recv  rtpx.Receiver
+
+	pass bool // the packet that was judged last goes on as it is
+	cut  bool // what came before the next one did not
+	sent bool // some did
 }
 
 type counters struct{ packets, dropped, decoded, passed atomic.Int64 }
@@ -153,9 +160,14 @@ func (e *Ear) Want(h *rtpx.Header) bool {
 	v.recv.Packet(h.Seq, h.Timestamp, now)
 	v.heard = now
 	if t := e.types.Load(); t != nil && t.Event != 0 && h.PT == t.Event {
-		return true // each leg is told the keys
+		v.cut = true // they have numbers between those of the sound
+		return true  // each leg is told the keys
 	}
-	return e.m.wants(v.s, h, now)
+	wanted := e.m.wants(v.s, h, now)
+	if e.apart.to == nil {
+		return wanted
+	}
+	return e.apart.wants(e.m, v, h, now) || wanted
 }
 
 // view finds or makes the view of an SSRC; nil if there are too many. Called with mu held.
@@ -187,6 +199,7 @@ func (e *Ear) forget(now time.Time) {
 }
 
 func (e *Ear) drop(ssrc uint32, v *view) {
+	e.apart.drop(v.s)
 	delete(e.views, ssrc)
 	delete(e.keys, ssrc)
 	e.m.unshare(v.s, v.known)
@@ -210,10 +223,17 @@ func (e *Ear) RTP(h *rtpx.Header, payload []byte) {
 	now := time.Now()
 	e.mu.Lock()
 	v := e.views[h.SSRC]
-	fresh := v != nil && e.m.fresh(v.s, h.Seq, now)
+	to, cut := e.apart.take(v)
+	fresh := v != nil && (to == nil || e.m.placed(v.s)) && e.m.fresh(v.s, h.Seq, now)
 	e.mu.Unlock()
 	if fresh {
 		v.s.buffer.Push(h.Seq, h.Timestamp, payload, now)
+	}
+	if to != nil {
+		e.stats.passed.Add(1)
+		to.Forward(media.Packet{
+			SSRC: h.SSRC, Timestamp: h.Timestamp, Seq: h.Seq, Marker: h.Marker, Cut: cut, Measured: h.HasLevel, Level: h.Level, Payload: payload,
+		})
 	}
 }
 
@@ -258,6 +278,9 @@ func (e *Ear) Remove(ssrc uint32) {
 	defer e.mu.Unlock()
 	delete(e.owners, ssrc)
 	if v := e.views[ssrc]; v != nil {
+		if v.sent && e.apart.to != nil {
+			e.apart.to.Gone(ssrc)
+		}
 		e.drop(ssrc, v)
 	}
 }

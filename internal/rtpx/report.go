@@ -128,12 +128,7 @@ func AppendReport(b []byte, s *Sender, in []*Receiver, cname string, bye bool, n
 	b = binary.BigEndian.AppendUint32(b, s.SSRC)
 	if s.Packets > 0 {
 		b[start+1] = typeSR
-		sec, frac := uint32(now.Unix()+ntpEpoch), uint32(uint64(now.Nanosecond())<<32/1e9)
-		b = binary.BigEndian.AppendUint32(b, sec)
-		b = binary.BigEndian.AppendUint32(b, frac)
-		b = binary.BigEndian.AppendUint32(b, s.Timestamp+uint32(int64(now.Sub(s.At))*int64(s.Clock)/1e9))
-		b = binary.BigEndian.AppendUint32(b, s.Packets)
-		b = binary.BigEndian.AppendUint32(b, s.Octets)
+		b = s.appendInfo(b, now)
 	}
 	for _, r := range in {
 		if r.started && n < MaxBlocks {
@@ -145,12 +140,40 @@ func AppendReport(b []byte, s *Sender, in []*Receiver, cname string, bye bool, n
 	b = finish(b, start)
 	b = appendSDES(b, s.SSRC, cname)
 	if bye {
-		start = len(b)
-		b = append(b, 0x81, typeBYE, 0, 0)
-		b = binary.BigEndian.AppendUint32(b, s.SSRC)
-		b = finish(b, start)
+		b = AppendBye(b, s.SSRC)
 	}
 	return b
+}
+
+// appendInfo adds the sender information of an SR.
+func (s *Sender) appendInfo(b []byte, now time.Time) []byte {
+	sec, frac := uint32(now.Unix()+ntpEpoch), uint32(uint64(now.Nanosecond())<<32/1e9)
+	b = binary.BigEndian.AppendUint32(b, sec)
+	b = binary.BigEndian.AppendUint32(b, frac)
+	b = binary.BigEndian.AppendUint32(b, s.Timestamp+uint32(int64(now.Sub(s.At))*int64(s.Clock)/1e9))
+	b = binary.BigEndian.AppendUint32(b, s.Packets)
+	return binary.BigEndian.AppendUint32(b, s.Octets)
+}
+
+// AppendSender adds to a compound packet the SR and the name of one more stream that we send (RFC 3550, 6.1: who
+// passes several on says it of all in one packet).
+func AppendSender(b []byte, s *Sender, cname string, now time.Time) []byte {
+	start := len(b)
+	b = append(b, 0x80, typeSR, 0, 0)
+	b = binary.BigEndian.AppendUint32(b, s.SSRC)
+	b = s.appendInfo(b, now)
+	return appendSDES(finish(b, start), s.SSRC, cname)
+}
+
+// AppendBye ends a compound packet with the end of streams, at most MaxBlocks of them.
+func AppendBye(b []byte, ssrcs ...uint32) []byte {
+	ssrcs = ssrcs[:min(len(ssrcs), MaxBlocks)]
+	start := len(b)
+	b = append(b, 0x80|byte(len(ssrcs)), typeBYE, 0, 0)
+	for _, ssrc := range ssrcs {
+		b = binary.BigEndian.AppendUint32(b, ssrc)
+	}
+	return finish(b, start)
 }
 
 func appendSDES(b []byte, ssrc uint32, cname string) []byte {
