@@ -174,7 +174,10 @@ func (a *App) phoneOptions(acc config.SIPAccount, log *slog.Logger) sipleg.Optio
 	}
 	m.SRTP = cmp.Or(acc.SRTP, m.SRTP)
 	return sipleg.Options{
-		RTP:   rtpport.Options{Pool: a.pool, Clock: a.clock, Loop: a.loop, Opus: opusOptions(a.cfg), FEC: m.Opus.FEC, Silence: never(m.Silence), Gone: max(goneAfter, m.Silence), DSCP: m.DSCP},
+		RTP: rtpport.Options{
+			Pool: a.pool, Clock: a.clock, Loop: a.loop, Opus: opusOptions(a.cfg), FEC: m.Opus.FEC, Forward: acc.Forward,
+			Silence: never(m.Silence), Gone: max(goneAfter, m.Silence), DSCP: m.DSCP,
+		},
 		PTime: m.PTime, MinKey: m.DigitMS, Keys: keyWay(acc.DTMF), KeysToMeeting: acc.DTMFToMeeting,
 		Codecs: sdp.Codecs(m.Codecs...), SRTP: srtpPolicy(m.SRTP), Suites: m.Suites, PublicIP: a.publicIP, HangupOnSilence: m.HangSilent, Log: log,
 		Sounds: a.sounds, Language: cmp.Or(acc.Language, s.Language), NoAnnouncements: !s.Announce, Chimes: s.Chimes, Heartbeat: acc.Heartbeat, Counts: &a.counts,

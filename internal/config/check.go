@@ -180,6 +180,13 @@ func (l *loader) checkAccount(key string, a *SIPAccount) {
 	l.oneOf(key+".keep_alive", a.KeepAlive, "options", "crlf", "register", "none")
 	l.oneOf(key+".dtmf", a.DTMF, "auto", "rtp", "info", "inband")
 	l.checkCodecs(key+".codecs", a.Codecs)
+	codecs := a.Codecs
+	if len(codecs) == 0 {
+		codecs = l.cfg.Media.Codecs
+	}
+	if a.Forward && !slices.ContainsFunc(codecs, func(c string) bool { return strings.EqualFold(c, "opus") }) {
+		l.at(Warning, key+".forward", "has no effect without opus among the codecs: every call is mixed")
+	}
 	l.checkLanguage(key+".language", a.Language)
 	if a.CallerName != "" {
 		l.oneOf(key+".caller_name", a.CallerName, "masked", "full", "hidden")

@@ -211,6 +211,7 @@ func TestYAMLMistakes(t *testing.T) {
 		{"sip:\n  trunks: [trunk.example]\n", "is no network"},
 		{"sip:\n  accounts: [{uri: x}]\n", "jigasi.yaml:2: error: sip.accounts[0].uri: needs a domain"},
 		{"sip:\n  accounts: [{uri: x@y, id: a}, {uri: z@y, id: a}]\n", "\"a\" is there twice"},
+		{"sip:\n  accounts: [{uri: x@y, forward: true, codecs: [PCMU]}]\n", "warning: sip.accounts[0].forward: has no effect without opus"},
 		{"sip:\n  accounts: [{uri: x@y, transport: sctp}]\n", "sip.accounts[0].transport: is one of udp, tcp, tls"},
 		{"sip:\n  accounts: [{uri: x@y, extra_headers: [{name: 'X: y'}]}]\n", "is no header name"},
 		{"media:\n  codecs: [opus, G729]\n", "jigasi.yaml:2: error: media.codecs: \"G729\" is no codec here"},

@@ -230,6 +230,9 @@ func (d *docker) sip() {
 		d.set(at+"SAVP_OPTION", "1")
 		d.set(at+"ENCRYPTION_PROTOCOL_STATUS.SDES", "true")
 	}
+	if d.from = "USE_TRANSLATOR_IN_CONFERENCE"; d.on(d.from) {
+		d.set(at+d.from, "true")
+	}
 	d.from = "the container's templates"
 	d.set(at+"OVERRIDE_ENCODINGS", "true")
 	for name, priority := range map[string]string{"opus/48000": "1000", "PCMU/8000": "650", "PCMA/8000": "600"} {

@@ -32,7 +32,7 @@ var variables = []variable{
 	{name: "JIGASI_PORT_MAX", to: "media.max_port", property: prefixService + "MAX_MEDIA_PORT_NUMBER", fallback: "20050"},
 	{name: "JIGASI_HEALTH_CHECK_SIP_URI", to: "health.sip_uri", property: prefixJigasi + "HEALTH_CHECK_SIP_URI"},
 	{name: "JIGASI_HEALTH_CHECK_INTERVAL", to: "health.interval", property: prefixJigasi + "HEALTH_CHECK_INTERVAL", note: "ms"},
-	{name: "USE_TRANSLATOR_IN_CONFERENCE", note: oneMode},
+	{name: "USE_TRANSLATOR_IN_CONFERENCE", to: "sip.accounts[].forward"},
 	{name: "ENABLE_VISITORS", to: "visitors.enabled"},
 	{name: "JIGASI_VISITORS_QUEUE_SERVICE_URL", to: "visitors.queue.url", property: prefixJigasi + "VISITOR_QUEUE_SERVICE"},
 	{name: "JIGASI_VISITORS_QUEUE_SERVICE_PRIVATE_KEY_PATH", to: "visitors.queue.key_file", property: prefixJigasi + "VISITOR_QUEUE_SERVICE_PRIVATE_KEY_PATH"},

@@ -44,7 +44,7 @@ const (
 	nobody  = "nothing has ever read it"
 	medial  = "the bridge says what is used"
 	noVideo = "there is no video"
-	oneMode = "sound is mixed in every mode, and Opus of a single speaker passes as it is; mute, sounds and keys need no such mode"
+	oneMode = "the SIP account's decides for both sides"
 )
 
 // globals are the properties with full names.
@@ -218,7 +218,7 @@ var sipRows = []row{
 	{"DOMAIN_BASE", "meeting.domain", composed, ""},
 	{"MUC_DOMAIN_PREFIX", "muc_prefixes", list, ""},
 	{"PREVENT_AUTH_LOGIN", "anonymous_only", asIs, ""},
-	{"USE_TRANSLATOR_IN_CONFERENCE", "", asIs, oneMode},
+	{"USE_TRANSLATOR_IN_CONFERENCE", "forward", asIs, ""},
 	{"JITSI_MEET_ANSWER_EMPTY_INFO", "", asIs, "is always so"},
 	{"JITSI_MEET_ROOM_HEADER_NAME", "headers.room", asIs, ""},
 	{"JITSI_MEET_ROOM_PASS_HEADER_NAME", "headers.password", asIs, ""},

@@ -125,6 +125,7 @@ type SIPAccount struct {
 	Extra         []SIPHeader `yaml:"extra_headers" doc:"Headers to add to our requests."`
 	Codecs        []string    `yaml:"codecs" doc:"In place of media.codecs."`
 	SRTP          string      `yaml:"srtp" doc:"In place of media.srtp."`
+	Forward       bool        `yaml:"forward" doc:"Mix nothing for this account's calls that agree on Opus: each speaker's packets go to the other side as they are, under the speaker's own SSRC, and its packets to the meeting. Only for a peer that mixes by itself (an IVR)."`
 	DTMF          string      `yaml:"dtmf" doc:"How keys are sent to the phone: auto (rtp, else info), rtp, info, or inband (tones in the sound)."`
 	DTMFToMeeting bool        `yaml:"dtmf_to_meeting" doc:"Keys of the phone go to the meeting, except *6 and *9. Everybody in it can read them, also a PIN typed there."`
 	CallerName    string      `yaml:"caller_name" doc:"In place of meeting.caller_name."`

@@ -51,6 +51,9 @@ type voice struct {
 	stats  rtpx.Sender
 	keys   rtpx.KeyWriter
 	event  [4]byte
+
+	splice  rtpx.Splice
+	spliced bool // what was sent last was a packet of the phone's, and goes on
 }
 
 func newVoice(o codec.OpusOptions, ssrc uint32, gate bool) *voice {
@@ -64,7 +67,7 @@ func (v *voice) renew(ssrc uint32) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.h = rtpx.Header{SSRC: ssrc, PT: v.h.PT, Seq: uint16(rand.Uint32()), HasLevel: true}
-	v.stats = rtpx.Sender{SSRC: ssrc, Clock: media.Full}
+	v.stats, v.spliced = rtpx.Sender{SSRC: ssrc, Clock: media.Full}, false
 }
 
 // start sends to conn from now on; the stream goes on where it was.
@@ -123,7 +126,7 @@ func (v *voice) push(c *media.Chunk) {
 // sent counts a packet of our stream.
 func (v *voice) sent(now time.Time, octets int) {
 	v.h.Seq++
-	v.sentAt = now
+	v.sentAt, v.spliced = now, false
 	v.stats.Packets++
 	v.stats.Octets += uint32(octets)
 	v.stats.Timestamp, v.stats.At = v.h.Timestamp, now

@@ -67,12 +67,21 @@ func (p *Player) Over(port media.Port) media.Port {
 		p.away = 0
 		p.mu.Unlock()
 	}
+	if f, ok := port.(media.Forwarder); ok {
+		return &forwarding{over{p, port}, f}
+	}
 	return &over{p, port}
 }
 
 type over struct {
 	p    *Player
 	port media.Port
+}
+
+// forwarding is over a port that takes packets as they are too.
+type forwarding struct {
+	over
+	media.Forwarder
 }
 
 // Push implements media.Sink.

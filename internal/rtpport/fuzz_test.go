@@ -48,7 +48,7 @@ func FuzzTake(f *testing.F) {
 		}
 		p.peer.announce(phone, 5000, time.Unix(0, 0))
 		p.cfg.Store(c)
-		p.above.Store(&portBox{heard})
+		p.above.Store(&portBox{Port: heard})
 		size := max(1, len(b)/3)
 		packets := 0
 		for at := 0; at < len(b); at += size {

@@ -82,7 +82,7 @@ func through(t *testing.T, l *relay.Line, packets [][]byte) (*meeting, *Port) {
 	c.DTMF, c.DTMFClock = 101, 8000
 	m := &meeting{}
 	p.opt.OnKey = func(k rune, _ int) { m.keys.WriteRune(k) }
-	p.above.Store(&portBox{m})
+	p.above.Store(&portBox{Port: m})
 	var all []relay.Arrival
 	for n, b := range packets {
 		all = append(all, l.Send(time.Duration(n)*media.Tick, b)...)

@@ -40,6 +40,7 @@ type Options struct {
 	Loop    *twin.Loop        // reads the phone's packets, once it is known where the phone is; nil: as they come
 	Opus    codec.OpusOptions // for phones that speak Opus; Rate is set here
 	FEC     bool              // protect what an Opus phone gets while it reports that packets are lost
+	Forward bool              // pass packets of an Opus phone, and those for it, on as they are, and mix nothing
 
 	FirstPacket time.Duration // from the answer to the phone's first packet, else OnGone; 0 means 30 s
 	Silence     time.Duration // without RTP and RTCP until OnQuiet; 0 means 10 s, negative never
@@ -70,8 +71,9 @@ type Port struct {
 	cfg   atomic.Pointer[config] // what was negotiated; nil before Start
 	above atomic.Pointer[portBox]
 
-	in  inbound  // reader's goroutine
-	out outbound // clock's goroutine
+	in    inbound  // reader's goroutine
+	out   outbound // clock's goroutine
+	apart apart    // the bridge's goroutines
 
 	mu      sync.Mutex // guards peer, reports and keys
 	peer    peer
@@ -94,7 +96,12 @@ type Port struct {
 	counters counters
 }
 
-type portBox struct{ media.Port }
+// portBox is what the phone is joined to. It takes the packets of that meeting's speakers, as long as it is.
+type portBox struct {
+	media.Port
+	p  *Port
+	to media.Forwarder // nil: it takes chunks alone
+}
 
 // config is one negotiated session; it never changes after it was stored.
 type config struct {
@@ -104,19 +111,21 @@ type config struct {
 	rate  int // of the codec's PCM
 	ask   int // rate asked of the meeting: 16 or 48 kHz
 	opus  bool
+	apart bool // nothing is mixed
 	srtp  *secure
 	began time.Time
 }
 
 type counters struct {
-	received, sent, bad, foreign, wrongType, late atomic.Int64
-	levelIn, levelOut                             atomic.Uint32
+	received, sent, forwarded, bad, foreign, wrongType, late atomic.Int64
+	levelIn, levelOut                                        atomic.Uint32
 }
 
 // Stats are what a port has counted.
 type Stats struct {
 	Codec                            string
 	Received, Sent                   int64
+	Forwarded                        int64 // of those sent, the speakers' own packets
 	Lost                             int
 	JitterMS                         float64
 	LevelIn, LevelOut                uint8 // -dBov of the latest sound each way
@@ -196,7 +205,7 @@ func (p *Port) configure(r sdp.Result) (*config, error) {
 	case "G722":
 		c.dec, c.rate = codec.NewG722(), media.Wide
 	case "opus":
-		c.opus, c.rate, c.ask = true, media.Full, media.Full
+		c.opus, c.apart, c.rate, c.ask = true, p.opt.Forward, media.Full, media.Full
 		if c.dec, err = codec.NewOpusDecoder(media.Wide); err != nil {
 			return nil, err
 		}
@@ -205,7 +214,7 @@ func (p *Port) configure(r sdp.Result) (*config, error) {
 		return nil, err
 	}
 	if r.SRTP != nil {
-		if c.srtp, err = newSecure(r.SRTP); err != nil {
+		if c.srtp, err = newSecure(r.SRTP, p.opt.Forward); err != nil {
 			return nil, err
 		}
 		if old := p.cfg.Load(); old != nil && old.srtp != nil && old.srtp.same(r.SRTP) {
@@ -221,13 +230,15 @@ func (p *Port) Answered() { p.answered.CompareAndSwap(0, p.elapsed(time.Now())) 
 // Connect joins the phone to a port in place of what it was joined to; nil is silence.
 // When it returns, the old port is no longer used.
 func (p *Port) Connect(above media.Port) {
-	if above == nil {
-		p.above.Store(nil)
-	} else {
-		p.above.Store(&portBox{above})
+	var box *portBox
+	if above != nil {
+		to, _ := above.(media.Forwarder)
+		box = &portBox{above, p, to}
 	}
+	p.above.Store(box)
 	p.in.barrier()
 	p.out.barrier()
+	p.apart.barrier()
 }
 
 // SendKey sends a key as telephone event and reports whether the phone takes events.
@@ -246,7 +257,7 @@ func (p *Port) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := Stats{
-		Received: p.counters.received.Load(), Sent: p.counters.sent.Load(), Lost: p.recv.Lost(), JitterMS: p.recv.Jitter(),
+		Received: p.counters.received.Load(), Sent: p.counters.sent.Load(), Forwarded: p.counters.forwarded.Load(), Lost: p.recv.Lost(), JitterMS: p.recv.Jitter(),
 		LevelIn: uint8(p.counters.levelIn.Load()), LevelOut: uint8(p.counters.levelOut.Load()),
 		Bad: p.counters.bad.Load(), Foreign: p.counters.foreign.Load(), WrongType: p.counters.wrongType.Load(),
 		Dropped: p.counters.late.Load(), PeerLoss: float64(p.loss) / 256, Remote: p.peer.to,
@@ -320,11 +331,19 @@ func (p *Port) takeRTCP(b []byte, from netip.AddrPort) {
 	if p.in.report.NTPMiddle != 0 {
 		p.recv.SenderReport(p.in.report.NTPMiddle, time.Now())
 	}
-	for _, bl := range p.in.report.About {
-		if bl.SSRC == p.ssrc {
-			p.loss, p.told = bl.FractionLost, true
+	if loss, ok := p.lossOf(c, p.in.report.About); ok {
+		p.loss, p.told = loss, true
+	}
+}
+
+// lossOf is what the phone misses of what we send; of streams that are passed on, of the worst one.
+func (p *Port) lossOf(c *config, about []rtpx.Block) (loss uint8, ok bool) {
+	for _, b := range about {
+		if b.SSRC == p.ssrc || c.apart {
+			loss, ok = max(loss, b.FractionLost), true
 		}
 	}
+	return loss, ok
 }
 
 func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }

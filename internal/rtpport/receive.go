@@ -27,6 +27,7 @@ type inbound struct {
 	head    rtp.Header  // the library's scratch
 	pcm     [3000]int16 // one packet: 120 ms of Opus at 16 kHz, or a datagram full of G.722
 	ahead   ahead
+	cut     bool        // a packet was passed over that has a number like the others
 	pending [960]int16  // the beginning of a chunk
 	chunk   media.Chunk // what is pushed; a variable of its own would be made anew for each packet
 	have    int
@@ -137,6 +138,7 @@ func (in *inbound) packet(p *Port, c *config, h *rtpx.Header, payload []byte, no
 		for in.ahead.count > 0 {
 			in.release(p, c)
 		}
+		in.cut = true
 		if key, units, ok := in.key.Read(h.Timestamp, payload); ok && p.opt.OnKey != nil {
 			p.opt.OnKey(key, max(100, units*1000/max(1, c.DTMFClock)))
 		}
@@ -146,7 +148,7 @@ func (in *inbound) packet(p *Port, c *config, h *rtpx.Header, payload []byte, no
 		return
 	}
 	if c.Held { // what comes now is music on hold, and not for the meeting
-		in.started = false
+		in.started, in.cut = false, true
 		return
 	}
 	if !in.started {
@@ -164,7 +166,12 @@ func (in *inbound) packet(p *Port, c *config, h *rtpx.Header, payload []byte, no
 func (in *inbound) play(p *Port, c *config, h *rtpx.Header, payload []byte) {
 	in.started, in.next = true, h.Seq+1
 	if int(h.PT) != c.RecvPT || len(payload) == 0 {
+		in.cut = true
 		return // comfort noise: nothing is said
+	}
+	if to := p.forwarder(c); to != nil {
+		in.forward(p, c, to, h, payload)
+		return
 	}
 	n, err := c.dec.Decode(in.pcm[:], payload)
 	if err != nil {
@@ -177,6 +184,9 @@ func (in *inbound) play(p *Port, c *config, h *rtpx.Header, payload []byte) {
 
 // conceal makes up for lost packets of the size of the last one.
 func (in *inbound) conceal(p *Port, c *config, packets int) {
+	if p.forwarder(c) != nil {
+		return // the far end sees by the numbers what is missing
+	}
 	size := c.decRate() / 50
 	for range packets {
 		n := c.dec.Conceal(in.pcm[:size])

@@ -19,6 +19,7 @@ const maxStreams = 16
 type secure struct {
 	keys    sdp.Keys
 	in, out *srtp.Context
+	apart   *srtp.Context // of the speakers' own packets, which go out beside ours; nil: there are none
 	inRTCP  *srtp.Context // of the RTCP reader's goroutine
 
 	streams, reporters ssrcs
@@ -57,7 +58,7 @@ func (s *ssrcs) full(ssrc uint32) bool {
 	return full
 }
 
-func newSecure(k *sdp.Keys) (*secure, error) {
+func newSecure(k *sdp.Keys, apart bool) (*secure, error) {
 	s := &secure{keys: *k}
 	var err error
 	if s.in, err = s.context(k.Peer, srtp.SRTPReplayProtection(128)); err != nil {
@@ -66,7 +67,10 @@ func newSecure(k *sdp.Keys) (*secure, error) {
 	if s.inRTCP, err = s.context(k.Peer, srtp.SRTCPReplayProtection(128)); err != nil {
 		return nil, fmt.Errorf("rtpport: SRTP key of the phone: %w", err)
 	}
-	if s.out, err = s.context(k.Local); err != nil {
+	if s.out, err = s.context(k.Local); err == nil && apart {
+		s.apart, err = s.context(k.Local)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("rtpport: SRTP key: %w", err)
 	}
 	return s, nil

@@ -29,6 +29,7 @@ type outbound struct {
 	pcm    [media.Full / 50]int16 // a packet: 20 ms at 48 kHz, or 60 ms at 16 kHz
 	have   int
 	event  [4]byte
+	alive  keepAlive
 	packet [1500]byte
 	cipher [1600]byte
 	pay    [1300]byte
@@ -137,10 +138,16 @@ func (p *Port) send(c *config) {
 	if c.Ptime == 20 && o.have == 0 {
 		o.chunk.Coder = c.enc
 	}
-	if above := p.above.Load(); above != nil {
+	above := p.above.Load()
+	if above != nil {
+		p.takeApart(c, above)
 		above.Pull(&o.chunk)
 	} else {
 		clear(o.chunk.PCM)
+	}
+	if c.apart && !o.chunk.Voice {
+		p.rest(c)
+		return
 	}
 	if o.chunk.Opus != nil && c.opus && len(o.chunk.Opus) <= len(o.pay) {
 		p.transmit(c, o.chunk.Opus, c.Codec.PT, o.stamp, !o.talked)
@@ -257,37 +264,4 @@ func (p *Port) transmit(c *config, payload []byte, pt int, stamp uint32, marker 
 	if p.write(b, to, locked) == nil {
 		p.counters.sent.Add(1)
 	}
-}
-
-// sendReport sends RTCP to where the phone takes it.
-func (p *Port) sendReport(now time.Time, bye bool) {
-	c := p.cfg.Load()
-	if c == nil {
-		return
-	}
-	p.mu.Lock()
-	to := p.rtcp
-	if p.peer.to.IsValid() && p.peer.to != p.peer.said { // the phone is elsewhere than it says
-		to = p.peer.to
-		if !c.RTCPMux {
-			to = portAfter(to)
-		}
-	}
-	if !to.IsValid() || p.peer.heard == 0 && p.peer.blind >= unseen {
-		p.mu.Unlock()
-		return
-	}
-	b := rtpx.AppendReport(p.out.rtcp[:0], &p.sent, []*rtpx.Receiver{&p.recv}, p.name, bye, now)
-	p.mu.Unlock()
-	if c.srtp != nil {
-		var err error
-		if b, err = c.srtp.out.EncryptRTCP(nil, b, nil); err != nil {
-			return
-		}
-	}
-	conn := p.pair.rtcp
-	if c.RTCPMux {
-		conn = p.pair.rtp
-	}
-	_, _ = conn.WriteToUDPAddrPort(b, to) // reports come again
 }

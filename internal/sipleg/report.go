@@ -15,6 +15,12 @@ func (l *Leg) Report() leg.Report {
 		slog.Float64("peer_loss", s.PeerLoss), slog.Int("level_in", int(s.LevelIn)), slog.Int("level_out", int(s.LevelOut)),
 		slog.Int64("bad", s.Bad), slog.Int64("foreign", s.Foreign), slog.Int64("dropped", s.Dropped),
 	}}
+	if l.opt.RTP.Forward {
+		r.Facts = append(r.Facts, slog.Int64("forwarded", s.Forwarded))
+	}
+	if why := l.whyMixed(s.Codec); why != "" {
+		r.Facts = append(r.Facts, slog.String("mixed", why))
+	}
 	if d := l.shown.Load(); d != nil {
 		for _, m := range d.Ladder() {
 			r.Said = append(r.Said, leg.Said{At: m.At, Out: m.Out, What: m.What})

@@ -176,6 +176,7 @@ func (l *Leg) up() {
 	if l.phase != leg.Up {
 		l.log.Info("phone connected", "codec", l.result.Codec.Name, "srtp", l.result.SRTP != nil, "remote", l.result.Remote.String())
 	}
+	l.apart()
 	l.enter(leg.Up)
 	l.port.Answered()
 	l.tell(leg.Event{Signal: leg.Status{Text: "Connected"}})
@@ -216,5 +217,21 @@ func (l *Leg) reoffered(e sip.Event) {
 		e.Reply(status, nil)
 		return
 	}
+	l.apart()
 	e.Reply(200, l.answer)
+}
+
+// apart says once that a phone which was to get the speakers apart gets their mix, and what to do about it.
+func (l *Leg) apart() {
+	if why := l.whyMixed(l.result.Codec.Name); why != "" {
+		l.unmixed.Do(func() { l.log.Warn("the meeting is mixed for this phone, not forwarded", "why", why) })
+	}
+}
+
+// whyMixed is why a phone that was to get the speakers apart cannot; "" if it can, or was not.
+func (l *Leg) whyMixed(codec string) string {
+	if !l.opt.RTP.Forward || codec == "" || codec == "opus" {
+		return ""
+	}
+	return "the account says forward, which needs Opus, and the phone agreed on " + codec + ": have it offer Opus first, and leave opus in the account's codecs"
 }

@@ -93,11 +93,12 @@ type Leg struct {
 	star    <-chan time.Time // a star key waits for what follows it, until then
 	starMS  int              // its length
 	toldAt  map[news.Item]time.Time
-	unsent  [][]byte // messages that wait for the dialog
-	unread  bool     // the phone takes no messages
-	counted int      // messages of the lobby
-	beats   int      // heartbeats without answer
-	quiet   int      // times that the phone fell silent
+	unsent  [][]byte  // messages that wait for the dialog
+	unread  bool      // the phone takes no messages
+	counted int       // messages of the lobby
+	beats   int       // heartbeats without answer
+	quiet   int       // times that the phone fell silent
+	unmixed sync.Once // it was said that this phone cannot have the speakers apart
 
 	joinMu  sync.Mutex
 	player  *prompt.Player
