@@ -249,6 +249,7 @@ func (a *App) Start() error {
 		}
 	}
 	a.startProbe()
+	a.warnOfTrust()
 	a.log.Info("gateway started", "version", a.opt.Version, "config", a.cfg.Path, "opus", codec.OpusBuild(), "accounts", len(a.cfg.SIP.Accounts), "breweries", len(a.cfg.Breweries))
 	return nil
 }

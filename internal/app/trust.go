@@ -17,6 +17,21 @@ import (
 
 var errPin = errors.New("the certificate is none of those in pin_sha256")
 
+// warnOfTrust says at the start, once, where every certificate is accepted.
+func (a *App) warnOfTrust() {
+	warn := func(section string, t config.TLSTrust) {
+		if t.TrustAll && len(t.PinSHA256) == 0 {
+			a.log.Warn("no certificate is checked: whoever is on the way can read passwords and listen", "setting", section+".trust_all")
+		}
+	}
+	warn("xmpp.tls", a.cfg.XMPP.TLS)
+	warn("sip.tls.trust", a.cfg.SIP.TLS.Trust)
+	warn("media.turn_tls", a.cfg.Media.TURNTLS)
+	for _, b := range a.cfg.Breweries {
+		warn("breweries."+b.ID+".xmpp.tls", b.XMPP.TLS)
+	}
+}
+
 // trust sets which certificates of peers are accepted: by pin and by nothing else, by another name than that of
 // the server, or as usual. key names the setting.
 func trust(c *tls.Config, t config.TLSTrust, key string) error {

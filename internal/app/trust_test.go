@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,10 +10,12 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"log/slog"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,5 +71,23 @@ func TestTrustOfSIPPeers(t *testing.T) {
 	}
 	if _, err := tlsConfig(config.SIPTLS{Trust: config.TLSTrust{PinSHA256: []string{"short"}}}); err == nil {
 		t.Error("a bad pin is taken")
+	}
+}
+
+// TestTrustIsWarnedOf: where every certificate is accepted, the log says so at the start, once for each setting.
+func TestTrustIsWarnedOf(t *testing.T) {
+	cfg := config.Default()
+	cfg.XMPP.TLS.TrustAll, cfg.SIP.TLS.Trust.TrustAll = true, true
+	cfg.Breweries = []config.Brewery{{ID: "one", XMPP: config.XMPP{TLS: config.TLSTrust{TrustAll: true}}}, {ID: "two", XMPP: config.XMPP{TLS: config.TLSTrust{TrustAll: true, PinSHA256: []string{"x"}}}}}
+	var log bytes.Buffer
+	a := &App{cfg: cfg, log: slog.New(slog.NewTextHandler(&log, nil))}
+	a.warnOfTrust()
+	for _, setting := range []string{"xmpp.tls", "sip.tls.trust", "breweries.one.xmpp.tls"} {
+		if strings.Count(log.String(), "setting="+setting+".trust_all\n") != 1 {
+			t.Errorf("no warning of %s in\n%s", setting, log.String())
+		}
+	}
+	if n := strings.Count(log.String(), "level=WARN"); n != 3 {
+		t.Errorf("%d warnings in\n%s", n, log.String())
 	}
 }

@@ -81,7 +81,8 @@ func CheckConfig(args []string, stdout, stderr io.Writer, env func(string) strin
 func ConvertConfig(args []string, stdout, stderr io.Writer, env func(string) string) int {
 	for _, a := range args {
 		if isHelp(a) {
-			say(stdout, "usage: jigasi convert-config [OLD] > jigasi.yaml\n\nPrints an old configuration, or the container's variables, as jigasi.yaml, with its passwords.")
+			say(stdout, "usage: jigasi convert-config [OLD] > jigasi.yaml\n\nPrints an old configuration, or the container's variables, as jigasi.yaml, with its passwords.\n"+
+				"What was dropped, and why, is said on standard error.\n")
 			return 0
 		}
 	}

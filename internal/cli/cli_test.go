@@ -102,7 +102,7 @@ func TestHealthcheck(t *testing.T) {
 	_, port, _ := net.SplitHostPort(s.Listener.Addr().String())
 	path := write(t, filepath.Join(t.TempDir(), "jigasi.yaml"), good+"admin: {host: 0.0.0.0, token: 0123456789abcdef, port: "+port+"}\n")
 	check = func(r *http.Request) {
-		if r.URL.Path != "/about/health" || r.Header.Get("Authorization") != "Bearer 0123456789abcdef" {
+		if r.URL.Path != "/about/health" && r.URL.Path != "/readyz" || r.Header.Get("Authorization") != "Bearer 0123456789abcdef" {
 			t.Error(r.URL, r.Header)
 		}
 	}
@@ -112,14 +112,19 @@ func TestHealthcheck(t *testing.T) {
 		want   string
 	}{
 		{200, "{}", "healthy\n"},
+		{-503, `{"checks":{"sip":"SIP account a: not registered: 403","clock":"ok","brewery":"brewery one is offline"}}`, "not healthy: brewery one is offline; SIP account a: not registered: 403\n"},
 		{503, "", "not healthy: a gateway is not ready: not registered, or not connected\n"},
 		{500, `{"reason":"the brewery is lost"}`, "not healthy: the brewery is lost\n"},
 		{401, "", "401 Unauthorized"},
 		{302, "", "302 Found"},
 	} {
-		answer = func(w http.ResponseWriter, _ *http.Request) {
+		answer = func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Location", "/elsewhere")
-			w.WriteHeader(c.status)
+			if c.status < 0 && r.URL.Path == "/about/health" { // as Jigasi: why is said elsewhere
+				w.WriteHeader(-c.status)
+				return
+			}
+			w.WriteHeader(max(c.status, -c.status))
 			_, _ = w.Write([]byte(c.body))
 		}
 		status, out, errs := run(Healthcheck, noEnv, "--config="+path)

@@ -11,11 +11,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -57,11 +58,7 @@ func askHealth(ctx context.Context, c *config.Config, url string) error {
 	transport := &http.Transport{Proxy: nil, DisableKeepAlives: true}
 	defer transport.CloseIdleConnections()
 	if c.Admin.CertFile != "" {
-		path := c.Admin.CertFile
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(filepath.Dir(c.Path), path)
-		}
-		conf, err := onlyCertificate(path)
+		conf, err := onlyCertificate(c.Admin.CertFile)
 		if err != nil {
 			return err
 		}
@@ -75,26 +72,48 @@ func askHealth(ctx context.Context, c *config.Config, url string) error {
 		r.Header.Set("Authorization", "Bearer "+c.Admin.Token.Reveal())
 	}
 	client := http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	w, err := client.Do(r)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = w.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(w.Body, 4096))
-	if err != nil {
-		return err
-	}
+	status, body, err := fetch(&client, r)
 	switch {
-	case w.StatusCode == http.StatusOK:
+	case err != nil:
+		return err
+	case status == http.StatusOK:
 		return nil
-	case w.StatusCode == http.StatusServiceUnavailable && len(body) == 0:
-		return errors.New("a gateway is not ready: not registered, or not connected")
+	case status == http.StatusServiceUnavailable && len(body) == 0: // as Jigasi says it; /readyz knows what it is
+		return errors.New(cmp.Or(failing(&client, r), "a gateway is not ready: not registered, or not connected"))
 	}
 	var reason struct{ Reason string }
 	if json.Unmarshal(body, &reason) == nil && reason.Reason != "" {
 		return errors.New(reason.Reason)
 	}
-	return fmt.Errorf("%s says %s", r.URL.Redacted(), w.Status)
+	return fmt.Errorf("%s says %d %s", r.URL.Redacted(), status, http.StatusText(status))
+}
+
+func fetch(c *http.Client, r *http.Request) (status int, body []byte, err error) {
+	w, err := c.Do(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { _ = w.Body.Close() }()
+	body, err = io.ReadAll(io.LimitReader(w.Body, 16<<10))
+	return w.StatusCode, body, err
+}
+
+// failing are the checks that fail, in words; "" where nobody says.
+func failing(c *http.Client, health *http.Request) string {
+	r := health.Clone(health.Context())
+	r.URL.Path = "/readyz"
+	_, body, err := fetch(c, r)
+	var ready struct{ Checks map[string]string }
+	if err != nil || json.Unmarshal(body, &ready) != nil {
+		return ""
+	}
+	var bad []string
+	for _, name := range slices.Sorted(maps.Keys(ready.Checks)) {
+		if says := ready.Checks[name]; says != "ok" {
+			bad = append(bad, says)
+		}
+	}
+	return strings.Join(bad, "; ")
 }
 
 // address is where to reach the interface from this machine.

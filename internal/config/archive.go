@@ -63,11 +63,7 @@ func (t *Transcription) archiveSecrets() []xlog.Secret {
 func (l *loader) checkArchive(t *Transcription) {
 	const key = "transcription."
 	l.within(key+"http.port", t.HTTP.Port, 0, 65535)
-	if (t.HTTP.CertFile == "") != (t.HTTP.KeyFile == "") {
-		l.at(Error, key+"http.cert_file", "goes together with transcription.http.key_file")
-	}
-	l.fileExists(key+"http.cert_file", t.HTTP.CertFile)
-	l.fileExists(key+"http.key_file", t.HTTP.KeyFile)
+	l.pair("transcription.http", &t.HTTP.CertFile, &t.HTTP.KeyFile)
 	l.serviceURL(key+"base_url", t.BaseURL, "http", "https")
 	if t.Advertise && t.BaseURL == "" {
 		l.at(Warning, key+"advertise", "does nothing without transcription.base_url")

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"net"
-	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -74,6 +73,8 @@ func (l *loader) checkMeeting(m *Meeting) {
 	}
 	l.noPlaceholder("meeting.domain", m.Domain)
 	l.noPlaceholder("meeting.muc", m.MUC)
+	l.domain("meeting.domain", m.Domain)
+	l.domain("meeting.muc", m.MUC)
 	if m.Focus == "" {
 		l.at(Error, "meeting.focus", "is empty; the focus of every Jitsi is called focus")
 	}
@@ -89,14 +90,14 @@ func (l *loader) checkLogin(key string, x *XMPP) {
 	if x.User != "" && !strings.Contains(x.User, "@") && x.Domain == "" {
 		l.at(Error, key+".user", "is name@domain")
 	}
-	if x.User != "" && x.Password == "" {
+	if _, given := l.where[key+".password"]; x.User != "" && x.Password == "" && !given {
 		l.at(Error, key+".password", "is missing for %s; without user the login is anonymous", x.User)
 	}
 	l.noPlaceholder(key+".server", x.Server)
 	l.noPlaceholder(key+".password", string(x.Password))
 	l.hostPort(key+".server", x.Server)
 	l.checkURL(key+".url", x.URL)
-	l.checkTrust(key+".tls", x.TLS)
+	l.checkTrust(key+".tls", &x.TLS)
 	host, _, _ := net.SplitHostPort(x.Server)
 	if host == "" {
 		host = x.Server
@@ -116,93 +117,6 @@ func (l *loader) checkURL(key, s string) {
 	}
 }
 
-func (l *loader) checkTrust(key string, t TLSTrust) {
-	if t.TrustAll {
-		l.at(Warning, key+".trust_all", "every certificate is accepted: whoever is on the way can read passwords and listen. Give the server's authority in ca_file, or its fingerprint in pin_sha256, and set this to false")
-	}
-	l.fileExists(key+".ca_file", t.CAFile)
-	for _, p := range t.PinSHA256 {
-		if len(strings.ReplaceAll(p, ":", "")) != 64 && len(p) != 44 {
-			l.at(Error, key+".pin_sha256", "%.70q is no SHA-256: 64 hex digits, or base64", p)
-		}
-	}
-}
-
-func (l *loader) checkSIP(s *SIP) {
-	if !s.Enabled {
-		if t := l.cfg.Transcription; !t.Enabled && t.Export.Port == 0 {
-			l.at(Warning, "sip.enabled", "is false, and nothing is to be transcribed: there is nothing to do then")
-		}
-		return
-	}
-	if len(s.Accounts) == 0 && len(s.Trunks) == 0 {
-		l.at(Warning, "sip.accounts", "no account and no trunk: nobody can call; add sip.accounts or sip.trunks")
-	}
-	for _, a := range s.Listen {
-		network, addr, _ := strings.Cut(a, ":")
-		if _, err := netip.ParseAddrPort(addr); err != nil || !slices.Contains(transports, network) {
-			l.at(Error, "sip.listen", "%.60q: write transport:address:port, such as udp:0.0.0.0:5060", a)
-		}
-		if (network == "tls" || network == "wss") && s.TLS.CertFile == "" {
-			l.at(Error, "sip.tls.cert_file", "is needed to listen on %s", a)
-		}
-	}
-	for _, t := range s.Trunks {
-		p, err := ParsePrefix(t)
-		if err != nil {
-			l.at(Error, "sip.trunks", "%.60q is no network: write 192.0.2.0/24 or an address", t)
-		} else if p.Bits() == 0 {
-			l.at(Warning, "sip.trunks", "everybody may call in: name the networks of your trunks")
-		}
-	}
-	l.fileExists("sip.tls.cert_file", s.TLS.CertFile)
-	l.fileExists("sip.tls.key_file", s.TLS.KeyFile)
-	l.checkTrust("sip.tls.trust", s.TLS.Trust)
-	l.within("sip.dscp", s.DSCP, 0, 63)
-}
-
-func (l *loader) checkAccount(key string, a *SIPAccount) {
-	switch user, domain, _ := strings.Cut(a.URI, "@"); {
-	case user == "" || strings.ContainsAny(a.URI, " \r\n<>"):
-		l.noPlaceholder(key+".uri", a.URI)
-		l.at(Error, key+".uri", "is user@domain")
-	case domain == "" && a.Register:
-		l.at(Error, key+".uri", "needs a domain: user@domain")
-	}
-	for i, other := range l.cfg.SIP.Accounts {
-		if &l.cfg.SIP.Accounts[i] != a && other.ID == a.ID {
-			l.at(Error, key+".id", "%q is there twice", a.ID)
-		}
-	}
-	if a.Transport != "" {
-		l.oneOf(key+".transport", a.Transport, transports...)
-	}
-	l.oneOf(key+".keep_alive", a.KeepAlive, "options", "crlf", "register", "none")
-	l.oneOf(key+".dtmf", a.DTMF, "auto", "rtp", "info", "inband")
-	l.checkCodecs(key+".codecs", a.Codecs)
-	codecs := a.Codecs
-	if len(codecs) == 0 {
-		codecs = l.cfg.Media.Codecs
-	}
-	if a.Forward && !slices.ContainsFunc(codecs, func(c string) bool { return strings.EqualFold(c, "opus") }) {
-		l.at(Warning, key+".forward", "has no effect without opus among the codecs: every call is mixed")
-	}
-	l.checkLanguage(key+".language", a.Language)
-	if a.CallerName != "" {
-		l.oneOf(key+".caller_name", a.CallerName, "masked", "full", "hidden")
-	}
-	if a.SRTP != "" {
-		l.oneOf(key+".srtp", a.SRTP, "off", "optional", "required")
-	}
-	l.hostPort(key+".registrar", a.Registrar)
-	l.hostPort(key+".proxy", a.Proxy)
-	for _, h := range a.Extra {
-		if h.Name == "" || strings.ContainsAny(h.Name+h.Value, "\r\n") || strings.ContainsAny(h.Name, ": \t") {
-			l.at(Error, key+".extra_headers", "%.40q is no header name, or has a line break in its value", h.Name)
-		}
-	}
-}
-
 func (l *loader) checkMedia(m *Media) {
 	if m.MinPort < 1024 || m.MaxPort > 65535 || m.MaxPort-m.MinPort < 3 {
 		l.at(Error, "media.min_port", "%d to %d: ports lie between 1024 and 65535, and a call needs 3", m.MinPort, m.MaxPort)
@@ -211,6 +125,7 @@ func (l *loader) checkMedia(m *Media) {
 	}
 	l.checkCodecs("media.codecs", m.Codecs)
 	l.checkLanguage("sounds.language", l.cfg.Sounds.Language)
+	l.path("sounds.dir", &l.cfg.Sounds.Dir)
 	if len(m.Codecs) == 0 {
 		l.at(Error, "media.codecs", "is empty: name at least PCMU")
 	}
@@ -233,7 +148,7 @@ func (l *loader) checkMedia(m *Media) {
 			l.at(Error, "media.stun", "is host or host:port, not %.60q", s)
 		}
 	}
-	l.checkTrust("media.turn_tls", m.TURNTLS)
+	l.checkTrust("media.turn_tls", &m.TURNTLS)
 	for i, t := range m.TURN {
 		key := fmt.Sprintf("media.turn[%d]", i)
 		if !validHostPort(t.Server) {
@@ -279,6 +194,7 @@ func (l *loader) checkBreweries() {
 				l.at(Error, key+".id", "%q is there twice", b.ID)
 			}
 		}
+		l.domain(key+".domain", b.Domain)
 		l.checkLogin(key+".xmpp", &b.XMPP)
 		l.checkURL(key+".call_url", b.CallURL)
 	}
@@ -293,11 +209,7 @@ func (l *loader) checkAdmin(a *Admin) {
 	if a.Token != "" && len(a.Token) < 16 {
 		l.at(Warning, "admin.token", "is shorter than 16 characters and can be guessed")
 	}
-	if (a.CertFile == "") != (a.KeyFile == "") {
-		l.at(Error, "admin.cert_file", "goes together with admin.key_file")
-	}
-	l.fileExists("admin.cert_file", a.CertFile)
-	l.fileExists("admin.key_file", a.KeyFile)
+	l.pair("admin", &a.CertFile, &a.KeyFile)
 }
 
 func (l *loader) checkLimits() {

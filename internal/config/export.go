@@ -29,11 +29,7 @@ func (l *loader) checkExport(e *Export, translator string) {
 	if e.Token != "" && len(e.Token) < 16 {
 		l.at(Warning, key+"token", "is shorter than 16 characters and can be guessed")
 	}
-	if (e.CertFile == "") != (e.KeyFile == "") {
-		l.at(Error, key+"cert_file", "goes together with transcription.export.key_file")
-	}
-	l.fileExists(key+"cert_file", e.CertFile)
-	l.fileExists(key+"key_file", e.KeyFile)
+	l.pair("transcription.export", &e.CertFile, &e.KeyFile)
 	if len(e.Translate) > 0 && translator == "none" {
 		l.at(Warning, key+"translate", "does nothing while transcription.translation.service is none")
 	}

@@ -222,8 +222,10 @@ func (old *legacy) trustAll() {
 	c := old.cfg
 	c.XMPP.TLS.TrustAll, c.SIP.TLS.Trust.TrustAll = true, true
 	old.mark("xmpp.tls.trust_all", p.place)
+	old.mark("sip.tls.trust.trust_all", p.place)
 	for i := range c.Breweries {
 		c.Breweries[i].XMPP.TLS.TrustAll = true
+		old.mark(fmt.Sprintf("breweries[%d].xmpp.tls.trust_all", i), p.place)
 	}
 }
 

@@ -275,14 +275,16 @@ func TestSuggestions(t *testing.T) {
 }
 
 func TestReadBrewery(t *testing.T) {
+	authority := filepath.Join(t.TempDir(), "ca.pem")
+	certificate(t, authority)
 	b, found, err := ReadBrewery("acc-xmpp-2", map[string]string{
 		"ACCOUNT_UID": "Jabber:jigasi@auth.shard2.example.com", "USER_ID": "jigasi@auth.shard2.example.com", "PASSWORD": "se cret",
 		"PROTOCOL_NAME": "Jabber", "IS_SERVER_OVERRIDDEN": "true", "SERVER_ADDRESS": "127.0.0.2", "SERVER_PORT": "5222", "ALLOW_NON_SECURE": "true",
 		"BREWERY": "jigasibrewery@internal.auth.shard2.example.com", "DOMAIN_BASE": "shard2.example.com", "MUC_DOMAIN_PREFIX": "conference",
-	}, TLSTrust{CAFile: "testdata/whole.properties"})
+	}, TLSTrust{CAFile: authority})
 	want := Brewery{
 		ID: "acc-xmpp-2", Room: "jigasibrewery@internal.auth.shard2.example.com", Domain: "shard2.example.com", MUCPrefixes: []string{"conference"},
-		XMPP: XMPP{User: "jigasi@auth.shard2.example.com", Password: "se cret", Server: "127.0.0.2:5222", Plaintext: true, Ping: 30 * time.Second, TLS: TLSTrust{CAFile: "testdata/whole.properties"}},
+		XMPP: XMPP{User: "jigasi@auth.shard2.example.com", Password: "se cret", Server: "127.0.0.2:5222", Plaintext: true, Ping: 30 * time.Second, TLS: TLSTrust{CAFile: authority}},
 	}
 	if err != nil || !cmp.Equal(b, want) {
 		t.Error(err, found, cmp.Diff(want, b))

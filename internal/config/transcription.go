@@ -204,7 +204,7 @@ func (l *loader) checkTranscription(t *Transcription) {
 	if (t.Whisper.Key == "") != (t.Whisper.KeyName == "") {
 		l.at(Warning, key+"whisper.key", "goes together with whisper.key_name: without both there is no login")
 	}
-	l.fileExists(key+"google.credentials_file", t.Google.Credentials)
+	l.path(key+"google.credentials_file", &t.Google.Credentials)
 	l.serviceURL(key+"openai.url", t.OpenAI.URL, "http", "https")
 	l.serviceURL(key+"deepgram.url", t.Deepgram.URL, "ws", "wss")
 	l.serviceURL(key+"oracle.url", t.Oracle.URL, "ws", "wss")

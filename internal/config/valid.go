@@ -1,6 +1,8 @@
 package config
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"net/netip"
 	"os"
@@ -40,12 +42,52 @@ func (l *loader) hostPort(key, value string) {
 	}
 }
 
-func (l *loader) fileExists(key, path string) {
-	if path == "" {
+// domain wants the name of a domain, or nothing: no URL, no address.
+func (l *loader) domain(key, value string) {
+	if strings.ContainsAny(value, ":/@ ") {
+		l.at(Error, key, "is a domain such as meet.example.com, not %.60q", value)
+	}
+}
+
+// path wants a path that is there, and makes it one that does not depend on where the gateway is started.
+func (l *loader) path(key string, path *string) bool {
+	if *path == "" {
+		return false
+	}
+	*path = l.relative(*path)
+	if _, err := os.Stat(*path); err != nil {
+		l.at(Error, key, "cannot be read: %v", err)
+		return false
+	}
+	return true
+}
+
+// pair wants a certificate together with its key, below a section.
+func (l *loader) pair(section string, cert, key *string) {
+	if (*cert == "") != (*key == "") {
+		l.at(Error, section+".cert_file", "goes together with %s.key_file", section)
+	}
+	if c, k := l.path(section+".cert_file", cert), l.path(section+".key_file", key); !c || !k {
 		return
 	}
-	if _, err := os.Stat(l.relative(path)); err != nil {
-		l.at(Error, key, "cannot be read: %v", err)
+	if _, err := tls.LoadX509KeyPair(*cert, *key); err != nil {
+		l.at(Error, section+".cert_file", "cannot be used: %v", err)
+	}
+}
+
+func (l *loader) checkTrust(key string, t *TLSTrust) {
+	if t.TrustAll {
+		l.at(Warning, key+".trust_all", "every certificate is accepted: whoever is on the way can read passwords and listen. Give the server's authority in ca_file, or its fingerprint in pin_sha256, and set this to false")
+	}
+	if l.path(key+".ca_file", &t.CAFile) {
+		if pem, err := os.ReadFile(t.CAFile); err != nil || !x509.NewCertPool().AppendCertsFromPEM(pem) {
+			l.at(Error, key+".ca_file", "holds no certificate in PEM (-----BEGIN CERTIFICATE-----)")
+		}
+	}
+	for _, p := range t.PinSHA256 {
+		if len(strings.ReplaceAll(p, ":", "")) != 64 && len(p) != 44 {
+			l.at(Error, key+".pin_sha256", "%.70q is no SHA-256: 64 hex digits, or base64", p)
+		}
 	}
 }
 

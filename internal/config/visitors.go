@@ -47,7 +47,7 @@ func (l *loader) checkVisitors(v *Visitors) {
 	if q.KeyFile == "" || q.KeyID == "" {
 		l.at(Warning, "visitors.queue.key_file", "or visitors.queue.key_id is not set: the service is shown no token, and may let nobody in")
 	}
-	l.fileExists("visitors.queue.key_file", q.KeyFile)
+	l.path("visitors.queue.key_file", &q.KeyFile)
 	if !v.Enabled {
 		l.at(Warning, "visitors.queue.url", "does nothing while visitors.enabled is false")
 	}

@@ -46,6 +46,19 @@ func (l *loader) readYAML(path string, data []byte) {
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
+// yamlCures are what mostly stands behind the words of the parser.
+var yamlCures = map[string]string{
+	"cannot start any token":              "indent by spaces, not by tabs",
+	"alphabetic or numeric character":     "put a value that begins with * or & into quotes",
+	"mapping values are not allowed":      "put a value with a colon in it into quotes, and indent keys of one section alike",
+	"did not find expected key":           "indent keys of one section alike",
+	"unknown anchor":                      "put a value that begins with * into quotes",
+	"did not find expected ',' or ']'":    "close the list with ]",
+	"did not find expected ',' or '}'":    "close the section with }",
+	"found unexpected end of stream":      "a quote is not closed",
+	"did not find expected '-' indicator": "indent the items of a list alike",
+}
+
 func yamlError(err error) (line int, text string) {
 	s := err.Error()
 	m := yamlLine.FindStringSubmatch(s)
@@ -53,7 +66,13 @@ func yamlError(err error) (line int, text string) {
 		return 0, s
 	}
 	line, _ = strconv.Atoi(m[1]) // no number is the first line
-	return max(line, 1), s[len(m[0]):]
+	text = s[len(m[0]):]
+	for said, cure := range yamlCures {
+		if strings.Contains(text, said) {
+			text += ": " + cure
+		}
+	}
+	return max(line, 1), text
 }
 
 // A reader puts nodes into fields.

@@ -31,7 +31,7 @@ func Dial(ctx context.Context, opt Options) (*Conn, error) {
 		return nil, err
 	}
 	if o.TLS.TrustAll {
-		o.Log.Warn("the XMPP server's certificate is not checked: anybody in between can read the password")
+		o.Log.Debug("the XMPP server's certificate is not checked: anybody in between can read the password")
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()

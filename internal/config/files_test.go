@@ -1,0 +1,50 @@
+package config
+
+import (
+	"encoding/pem"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// certificate writes a certificate in PEM.
+func certificate(t *testing.T, path string) {
+	t.Helper()
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	write(t, path, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})))
+}
+
+// TestFilesBesideTheConfiguration: a file is looked for beside the configuration that names it, wherever the gateway is started, by the
+// check and by what uses it alike; one that cannot serve is an error before the start.
+func TestFilesBesideTheConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	certificate(t, filepath.Join(dir, "ca.pem"))
+	write(t, filepath.Join(dir, "other.txt"), "x")
+	if err := os.Mkdir(filepath.Join(dir, "voices"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	load := func(text string) (*Config, string) {
+		write(t, filepath.Join(dir, "jigasi.yaml"), text)
+		c, found, _ := Load([]string{"--config=" + filepath.Join(dir, "jigasi.yaml")}, noEnv, t.TempDir())
+		return c, show(found, dir)
+	}
+	c, found := load("xmpp: {tls: {ca_file: ca.pem}}\nmedia: {turn_tls: {ca_file: ca.pem}}\nsip: {tls: {trust: {ca_file: ca.pem}}}\nsounds: {dir: voices}\n")
+	want := filepath.Join(dir, "ca.pem")
+	if strings.Contains(found, "error") || c.XMPP.TLS.CAFile != want || c.Media.TURNTLS.CAFile != want || c.SIP.TLS.Trust.CAFile != want || c.Sounds.Dir != filepath.Join(dir, "voices") {
+		t.Errorf("%+v %s\n%s", c.XMPP.TLS, c.Sounds.Dir, found)
+	}
+	for text, want := range map[string]string{
+		"xmpp: {tls: {ca_file: other.txt}}\n":                        "xmpp.tls.ca_file: holds no certificate in PEM",
+		"sip: {tls: {cert_file: ca.pem}}\n":                          "sip.tls.cert_file: goes together with sip.tls.key_file",
+		"admin: {cert_file: ca.pem, key_file: other.txt}\n":          "admin.cert_file: cannot be used",
+		"transcription: {http: {key_file: gone.pem}}\n":              "transcription.http.key_file: cannot be read",
+		"breweries: [{room: a@b, xmpp: {tls: {ca_file: gone.pem}}}]": "breweries[0].xmpp.tls.ca_file: cannot be read",
+	} {
+		if _, found := load(text); !strings.Contains(found, "error: "+want) {
+			t.Errorf("%s: %s, want %s", text, found, want)
+		}
+	}
+}
