@@ -19,13 +19,13 @@ func (l *Leg) answerOffer(raw []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := l.port.Start(r); err != nil {
-		return cause.Cause{Code: cause.NoCodec, Text: "the codec cannot be started: take it out of media.codecs, and report it", Err: err}
+	if err := l.start(r); err != nil {
+		return err
 	}
 	if r.OfferKeys != nil {
 		l.local.Keys = r.OfferKeys
 	}
-	l.answer, l.result, l.agreed = answer, r, true
+	l.answer = answer
 	l.hold(r.Held)
 	return nil
 }
@@ -47,7 +47,8 @@ func (l *Leg) acceptAnswer(raw []byte) error {
 	return nil
 }
 
-// start begins the sound that was agreed on. A phone that was not picked up yet is heard and sent nothing.
+// start begins the sound that was agreed on. A phone that was not picked up yet is heard and sent nothing: a caller's own
+// telephone makes the ringing tone only while it is sent none (RFC 3960, 3.2).
 func (l *Leg) start(r sdp.Result) error {
 	l.result, l.agreed = r, true
 	if l.early {
@@ -75,10 +76,17 @@ func (l *Leg) answerNow() {
 		l.place()
 	case !l.dialog.Inbound():
 	case l.agreed:
+		if l.early { // it rang: from now on it is sent our sound
+			l.early = false
+			if err := l.start(l.result); err != nil {
+				l.leave(cause.Of(err))
+				return
+			}
+		}
 		l.dialog.Answer(l.answer)
 	case !l.offered: // the INVITE had no description: our 200 offers (RFC 3261, 13.2.1)
 		offer, keys := l.local.Offer()
-		l.local.Keys, l.offered = keys, true
+		l.local.Keys, l.offered, l.early = keys, true, false
 		l.dialog.Answer(offer)
 	}
 }

@@ -83,7 +83,7 @@ type Leg struct {
 	answer  []byte // what we answered last
 	agreed  bool
 	offered bool // our offer waits for its answer
-	early   bool // the answer came before the phone was picked up
+	early   bool // sound was agreed on, and the phone was not picked up yet: it is sent none
 	held    bool
 	heard   bool // it sent sound
 	why     cause.Cause
@@ -152,7 +152,7 @@ func Accept(d *sip.Dialog, o Options) (*Leg, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.dialog = d
+	l.dialog, l.early = d, !o.EarlyMedia
 	l.shown.Store(d)
 	if o.Sounds != nil {
 		l.player = prompt.NewPlayer(o.Sounds, prompt.Match(d.Header("Accept-Language"), o.Language))

@@ -52,6 +52,9 @@ func explain(ctx context.Context, domain string, err error) error {
 	if ctx.Err() != nil {
 		err = errors.Join(ctx.Err(), err)
 	}
+	if cure := cureOf(err); cure != "" {
+		return fmt.Errorf("XMPP to %s: %w: %s", domain, err, cure)
+	}
 	return fmt.Errorf("XMPP to %s: %w", domain, err)
 }
 

@@ -13,6 +13,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"math/big"
+	"strings"
 	"testing"
 	"time"
 )
@@ -83,16 +84,17 @@ func TestT04_TLSVerifiedNoDowngrade(t *testing.T) {
 		features string
 		answer   string // to <starttls/>, in place of TLS
 		good     bool
+		says     string // what to do
 	}{
 		{name: "right", cert: good, opt: TLSOptions{CAs: ours.pool}, good: true},
 		{name: "pinned by key", cert: own, opt: TLSOptions{PinSHA256: []string{base64.StdEncoding.EncodeToString(sum[:])}}, good: true},
 		{name: "pinned whole", cert: own, opt: TLSOptions{PinSHA256: []string{hex.EncodeToString(sumCert[:])}}, good: true},
 		{name: "trust all", cert: own, opt: TLSOptions{TrustAll: true}, good: true},
-		{name: "wrong name", cert: ours.issue("meet.example.org", time.Time{}), opt: TLSOptions{CAs: ours.pool}},
-		{name: "expired", cert: ours.issue(domain, time.Now().Add(-time.Hour)), opt: TLSOptions{CAs: ours.pool}},
-		{name: "self-signed", cert: own, opt: TLSOptions{CAs: ours.pool}},
+		{name: "wrong name", cert: ours.issue("meet.example.org", time.Time{}), opt: TLSOptions{CAs: ours.pool}, says: "a certificate for this domain"},
+		{name: "expired", cert: ours.issue(domain, time.Now().Add(-time.Hour)), opt: TLSOptions{CAs: ours.pool}, says: "renew it on the server"},
+		{name: "self-signed", cert: own, opt: TLSOptions{CAs: ours.pool}, says: "pin its key: tls.pin_sha256: [" + hex.EncodeToString(sum[:]) + "]"},
 		{name: "other authority", cert: other.issue(domain, time.Time{}), opt: TLSOptions{CAs: ours.pool}},
-		{name: "other than pinned", cert: good, opt: TLSOptions{CAs: ours.pool, PinSHA256: []string{hex.EncodeToString(sum[:])}}},
+		{name: "other than pinned", cert: good, opt: TLSOptions{CAs: ours.pool, PinSHA256: []string{hex.EncodeToString(sum[:])}}, says: "change tls.pin_sha256"},
 		{name: "system authorities", cert: good},
 		{name: "TLS 1.0", cert: good, opt: TLSOptions{CAs: ours.pool}, max: tls.VersionTLS10},
 		{name: "TLS 1.1", cert: good, opt: TLSOptions{CAs: ours.pool}, max: tls.VersionTLS11},
@@ -118,6 +120,9 @@ func TestT04_TLSVerifiedNoDowngrade(t *testing.T) {
 			}
 			if (err == nil) != tt.good || (s.sasl.Load() > 0) != tt.good {
 				t.Errorf("error %v, %d logins sent", err, s.sasl.Load())
+			}
+			if err != nil && !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("%v does not say %s", err, tt.says)
 			}
 		})
 	}
