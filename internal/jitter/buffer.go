@@ -229,6 +229,9 @@ func (b *Buffer) Pull(dst []byte) (payload []byte, v Verdict, samples uint32) {
 	switch {
 	case held <= 0:
 		return nil, b.starve(), b.step
+	case (!e.full || e.seq != b.next) && held+b.dry < b.target: // it may still come, and more has to be held anyway
+		b.dry++
+		return nil, Conceal, b.step
 	case !e.full || e.seq != b.next:
 		b.next++
 		b.stats.Lost++

@@ -79,6 +79,11 @@ func TestT48_Networks(t *testing.T) {
 				return time.Duration(r.IntN(100)) * time.Millisecond, false
 			}
 		}, 950, 300 * time.Millisecond, 60},
+		{"jitter 200 ms with reordering", func(r *rand.Rand) func(int) (time.Duration, bool) {
+			return func(int) (time.Duration, bool) {
+				return time.Duration(r.IntN(200)) * time.Millisecond, false
+			}
+		}, 975, 300 * time.Millisecond, 40},
 		{"loss 5 %", func(r *rand.Rand) func(int) (time.Duration, bool) {
 			return func(int) (time.Duration, bool) { return 0, r.IntN(20) == 0 }
 		}, 920, 80 * time.Millisecond, 90},
@@ -243,5 +248,18 @@ func TestDelayGoesBack(t *testing.T) {
 	}
 	if waited := delayOf(b, &seq, &ts, &now, 200); waited > 2 {
 		t.Errorf("4 s after a stall of 100 ms a packet waits %d ticks", waited)
+	}
+}
+
+// TestLastWordsAreNotHeldBack: where a packet of the last ones is lost, what follows it is played all the same, and soon.
+func TestLastWordsAreNotHeldBack(t *testing.T) {
+	b := jitter.New(jitter.Options{})
+	const count = 500
+	r := rand.New(rand.NewPCG(1, 2))
+	played, _ := play(t, b, count, func(n int) (time.Duration, bool) {
+		return time.Duration(r.IntN(200)) * time.Millisecond * time.Duration(min(1, (count-1-n)/4)), n == count-2
+	})
+	if last := played[len(played)-1]; last != count-1 {
+		t.Errorf("the last one that is played is %d of %d", last, count-1)
 	}
 }
