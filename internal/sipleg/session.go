@@ -121,7 +121,7 @@ func elsewhere(why cause.Cause) bool {
 // that is optional and the phone does not take an offer of both.
 func (l *Leg) another(why cause.Cause) bool {
 	switch {
-	case l.why != (cause.Cause{}) || l.phase != leg.Trying || l.agreed || l.tried == nil:
+	case l.why != (cause.Cause{}) || l.phase != leg.Trying && l.phase != leg.Ringing || l.agreed || l.tried == nil:
 		return false
 	case why.Code == cause.NoCodec && why.Status != 0 && l.local.SRTP == sdp.Optional:
 		l.local.SRTP, l.local.Keys = sdp.Off, nil
@@ -129,7 +129,7 @@ func (l *Leg) another(why cause.Cause) bool {
 		l.log.Info("the phone does not take optional encryption, calling it again without")
 		l.place()
 		return true
-	case len(l.ways) == 0 || !elsewhere(why):
+	case len(l.ways) == 0 || l.phase == leg.Ringing || !elsewhere(why):
 		return false
 	}
 	l.log.Warn("a way to call failed, trying the next", "why", why.String())

@@ -131,12 +131,19 @@ func TestNoOtherAccountForTheCalled(t *testing.T) {
 // TestPlainForWhoRefusesEncryption: a phone that cannot read an offer of both, as many cannot, is offered plain sound where
 // encryption is optional, once; and not where it is required.
 func TestPlainForWhoRefusesEncryption(t *testing.T) {
-	for policy, again := range map[sdp.Policy]bool{sdp.Optional: true, sdp.Required: false, sdp.Off: false} {
+	for _, tt := range []struct {
+		policy       sdp.Policy
+		rings, again bool
+	}{{sdp.Optional, false, true}, {sdp.Optional, true, true}, {sdp.Required, false, false}, {sdp.Off, false, false}, {sdp.Off, true, false}} {
+		policy, again := tt.policy, tt.again
 		r := newRig(t)
 		r.opt.SRTP = policy
 		l := r.out()
 		l.Answer()
 		first := r.call()
+		if tt.rings { // a proxy, or a phone that looks at the offer when it is picked up
+			first.Ring()
+		}
 		if got := strings.Contains(string(first.SDP()), "RTP/SAVP"); got != (policy != sdp.Off) {
 			t.Errorf("policy %v offers encryption: %v", policy, got)
 		}
