@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -9,7 +10,7 @@ import (
 )
 
 // TestDialectsOfTheFocus: a call with an old and with a new Jicofo hears and is heard, also when another person comes, one
-// goes, and the bridge moves by each of its ways.
+// goes, the bridge moves by each of its ways, and the gateway asks for a new session.
 func TestDialectsOfTheFocus(t *testing.T) {
 	for name, o := range map[string]lab.Options{"new": {}, "old": {Old: true}} {
 		t.Run(name, func(t *testing.T) {
@@ -33,6 +34,15 @@ func TestDialectsOfTheFocus(t *testing.T) {
 			m.Focus.Move("alpha", m.Bridge)
 			p.deaf()
 			eventually(t, 20*time.Second, "everybody hears everybody on the first one", heard)
+			nick := m.nick(t)
+			asked := m.Focus.Restarts(nick)
+			var silent atomic.Bool // the bridge answers no checks
+			silent.Store(true)
+			m.Bridge.Lose(func(endpoint string, b []byte) bool { return endpoint == nick && len(b) > 0 && b[0] < 4 && silent.Load() })
+			eventually(t, 30*time.Second, "the gateway asks for a new session", func() bool { return m.Focus.Restarts(nick) > asked })
+			silent.Store(false)
+			p.deaf()
+			eventually(t, 20*time.Second, "everybody hears everybody in a new session", heard)
 			if all := m.app.Calls(); len(all) != 1 || all[0].ID != id {
 				t.Errorf("calls %+v, want the same one", all)
 			}
