@@ -38,7 +38,9 @@ func TestDialectsOfTheFocus(t *testing.T) {
 			asked := m.Focus.Restarts(nick)
 			var silent atomic.Bool // the bridge answers no checks
 			silent.Store(true)
-			m.Bridge.Lose(func(endpoint string, b []byte) bool { return endpoint == nick && len(b) > 0 && b[0] < 4 && silent.Load() })
+			m.Bridge.Lose(func(endpoint string, b []byte) bool {
+				return endpoint == nick && len(b) > 0 && b[0] < 4 && silent.Load()
+			})
 			eventually(t, 30*time.Second, "the gateway asks for a new session", func() bool { return m.Focus.Restarts(nick) > asked })
 			silent.Store(false)
 			p.deaf()

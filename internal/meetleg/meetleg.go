@@ -302,7 +302,7 @@ func (l *Leg) offered(o *conference.Offer) {
 	l.media.Offered(o)
 	l.ear.Move(hubRoom(l.opt.Conference, l.session.Occupant().Bare())) // it may be a breakout room
 	l.ear.SetTypes(room.PayloadTypes{Opus: o.Opus.ID, Event: o.EventPT})
-	l.sources(o.Sources, nil)
+	l.keep(o.Sources)
 	l.phase = leg.Trying
 	l.enter(leg.Ready, cause.Cause{})
 	l.connect()
@@ -370,5 +370,4 @@ func (l *Leg) mediaLost(err error) {
 func (l *Leg) disconnect() {
 	l.voice.stop()
 	l.media.Disconnect()
-	l.ear.Clear()
 }

@@ -76,3 +76,13 @@ func (l *Leg) sources(added, removed []jingle.Source) {
 		l.ear.SetOwner(s.SSRC, s.Owner)
 	}
 }
+
+// keep goes on with who is in another session too, and forgets the others.
+func (l *Leg) keep(now []jingle.Source) {
+	keep := map[uint32]bool{}
+	for _, s := range now {
+		keep[s.SSRC] = true
+	}
+	l.ear.Keep(keep)
+	l.sources(now, nil)
+}

@@ -285,11 +285,23 @@ func (e *Ear) Remove(ssrc uint32) {
 	}
 }
 
-// Clear forgets all, as when the bridge changes.
-func (e *Ear) Clear() {
+// Keep forgets all but these, as when another session is offered. Who is in both goes on with what is held of him, and
+// known of his network.
+func (e *Ear) Keep(ssrcs map[uint32]bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.clear()
+	for ssrc := range e.owners {
+		if !ssrcs[ssrc] {
+			delete(e.owners, ssrc)
+		}
+	}
+	for ssrc, v := range e.views {
+		if !ssrcs[ssrc] {
+			e.drop(ssrc, v)
+			continue
+		}
+		v.recv = rtpx.Receiver{SSRC: ssrc, Clock: v.recv.Clock} // what was missed between them is no loss of the new one
+	}
 }
 
 func (e *Ear) clear() {

@@ -117,7 +117,7 @@ func TestOneDecodeForAll(t *testing.T) {
 func TestTheFirstEarLeaves(t *testing.T) {
 	for name, leave := range map[string]func(*phone){
 		"leaves":      func(p *phone) { p.ear.Close() },
-		"moves":       func(p *phone) { p.ear.Clear() },
+		"moves":       func(p *phone) { p.ear.Keep(nil) },
 		"other room":  func(p *phone) { p.ear.Move("beta") },
 		"stalls":      func(p *phone) { p.stall = true },
 		"goes silent": func(p *phone) { p.hold = true },
