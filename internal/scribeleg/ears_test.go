@@ -29,8 +29,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type service struct {
 	mu   sync.Mutex
 	open map[string]int
-	whom []string // id and language of each stream
-	most int      // streams at once of one id
+	whom []string           // id and language of each stream
+	most int                // streams at once of one id
+	long [][2]time.Duration // where utterances begin and end
 }
 
 func (*service) Needs() recognize.Needs { return recognize.Needs{} }
@@ -57,6 +58,11 @@ type hearer struct {
 
 func (h *hearer) say(heard []prove.Heard) {
 	for _, x := range heard {
+		if x.Final {
+			h.s.mu.Lock()
+			h.s.long = append(h.s.long, [2]time.Duration{x.Start, x.End})
+			h.s.mu.Unlock()
+		}
 		h.results <- recognize.Result{Text: x.Text, Final: x.Final, Start: x.Start, End: x.End}
 	}
 }
