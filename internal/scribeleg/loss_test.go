@@ -82,7 +82,7 @@ func (h *hall) badly(l *relay.Line, ssrc uint32, tones []float64) (spoken [][2]t
 func TestT47_LossToATranscriber(t *testing.T) {
 	for name, f := range map[string]relay.Faults{
 		"each for itself": {Loss: 0.20},
-		"in bursts":       {Loss: 0.20, Burst: 3},
+		"in bursts":       {Loss: 0.20, Burst: 2},
 		"with disorder":   {Loss: 0.20, Reorder: 0.05, Duplicate: 0.05, Jitter: 40 * time.Millisecond, Delay: 50 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
