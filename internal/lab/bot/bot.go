@@ -47,6 +47,7 @@ type Bot struct {
 	hush atomic.Bool
 	text atomic.Pointer[[]int16] // to be spoken
 	keys chan byte               // events to send
+	sent sent                    // packets
 
 	mu      sync.Mutex
 	presses map[uint32][]Pressed // keys of others, by stream
@@ -73,6 +74,7 @@ type ear struct {
 	lost  int
 	next  uint32        // timestamp that the next packet has if nothing is missing
 	hole  time.Duration // longest stretch of media time without a packet
+	heard sent
 }
 
 // Join enters the room.
@@ -319,6 +321,7 @@ func (b *Bot) say(h *rtp.Header, pcm []int16, payload []byte) {
 	b.mu.Lock()
 	m := b.media
 	b.mu.Unlock()
+	b.sent.note(h, payload)
 	if m != nil {
 		m.send(h, payload)
 	}
@@ -360,6 +363,7 @@ func (b *Bot) heard(h *rtp.Header, payload []byte) {
 	if err != nil {
 		return
 	}
+	e.heard.note(h, payload)
 	if d := int32(h.Timestamp - e.next); e.count > 1 && d > 0 {
 		e.hole = max(e.hole, time.Duration(d)*time.Second/48000)
 	}

@@ -13,6 +13,7 @@ type Voice struct {
 	Gap     time.Duration // longest pause between packets
 	Since   time.Duration // since the last packet
 	pcm     []int16
+	sums    []Packet
 	lost    int
 	hole    time.Duration
 }
@@ -39,7 +40,7 @@ func (b *Bot) Hears() map[string]Voice {
 		if owner == "" {
 			owner = "?"
 		}
-		out[owner] = Voice{Owner: owner, Packets: e.count, Gap: e.gap, Since: time.Since(e.last), lost: e.lost, hole: e.hole, pcm: append([]int16(nil), e.pcm...)}
+		out[owner] = Voice{Owner: owner, Packets: e.count, Gap: e.gap, Since: time.Since(e.last), lost: e.lost, hole: e.hole, sums: e.heard.list(), pcm: append([]int16(nil), e.pcm...)}
 	}
 	return out
 }
@@ -59,3 +60,6 @@ func (v Voice) Lost() int { return v.lost }
 
 // Hole is the longest stretch of media time, by the timestamps, for which no packet came.
 func (v Voice) Hole() time.Duration { return v.hole }
+
+// Sums are the latest packets.
+func (v Voice) Sums() []Packet { return v.sums }

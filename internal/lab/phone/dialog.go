@@ -35,6 +35,7 @@ type dialog struct {
 	last    []byte // our last answer to the INVITE, or to a new one
 	lastSeq int    // of that INVITE
 	version int    // of our SDP
+	renewed int    // CSeq of the INVITE by which we change the session
 
 	again  []byte // sent until it is answered
 	to     netip.AddrPort
@@ -69,6 +70,10 @@ func (p *Phone) run(first func()) {
 	defer p.answerAt.Stop()
 	first()
 	for {
+		turn := p.turn
+		if p.again != nil { // one thing after the other
+			turn = nil
+		}
 		select {
 		case <-p.quit:
 			p.end("given up")
@@ -84,6 +89,8 @@ func (p *Phone) run(first func()) {
 			}
 		case body := <-p.tell:
 			p.inform(body)
+		case codec := <-turn:
+			p.renew(codec)
 		case <-p.answerAt.C:
 			p.answer()
 		case <-p.sends.C:
@@ -201,6 +208,8 @@ func (p *Phone) response(a arrival) {
 		p.end("hung up")
 	case method == "CANCEL" && final:
 		p.settle() // 487 follows to the INVITE
+	case method == "INVITE" && p.renewed != 0 && seq == p.renewed:
+		p.renewedBy(a)
 	case method != "INVITE" || p.asked.method != "":
 	case a.status < 200:
 		p.progress(a)

@@ -1,10 +1,11 @@
 // Package phone is a small telephone for tests and the demo: SIP over UDP and G.711, written
 // from RFC 3261, RFC 3264, RFC 3550 and RFC 4733 and not from the gateway's code, so that both
-// do not share an error. It calls or is called, says a tone, and remembers what it hears.
+// do not share an error. It calls or is called, says a tone, and remembers what it hears. With
+// Opus (RFC 7587) it is as an IVR that mixes by itself: it hears each SSRC of the session apart.
 //
 // It is not a SIP library: one dialog, one audio stream, no authentication, no registration.
 //
-// A call has three goroutines: one owns the dialog, one speaks, one listens. A socket for SIP
+// A call has four goroutines: one owns the dialog, one speaks, one listens, one reads RTCP. A socket for SIP
 // has one that reads. Hangup (or Close of a Line) ends them and waits for them.
 package phone
 
@@ -26,7 +27,7 @@ type Options struct {
 	User    string         // user part of who is called; Listen does not use it
 	From    string         // our own number; "" means 1001
 	Headers [][2]string    // more headers of the INVITE, or of our 200
-	Codec   string         // PCMU or PCMA; "" means both, PCMU first
+	Codec   string         // PCMU, PCMA or opus; "" means both of G.711, PCMU first
 	Tone    float64        // in Hz; 0 means we are silent
 	DBov    float64        // RMS level of the tone; 0 means -20
 	Slow    bool           // Dial: an INVITE without SDP (delayed offer)
@@ -57,12 +58,14 @@ type Phone struct {
 	sock *socket
 	own  bool // the socket is this call's alone
 	rtp  *net.UDPConn
-	rtcp *net.UDPConn // holds the port; what comes is not read
+	rtcp *net.UDPConn
 	dialog
 	sound
+	apart
 
 	in   chan arrival
 	tell chan string
+	turn chan string // the codec to change to
 	hang chan struct{}
 	quit chan struct{}
 	up   chan struct{}
@@ -78,7 +81,7 @@ type Phone struct {
 
 func newPhone(o Options, s *socket, ip netip.Addr) (*Phone, error) {
 	p := &Phone{
-		opt: o, sock: s, in: make(chan arrival, 64), tell: make(chan string, 16),
+		opt: o, sock: s, in: make(chan arrival, 64), tell: make(chan string, 16), turn: make(chan string, 1),
 		hang: make(chan struct{}, 1), quit: make(chan struct{}), up: make(chan struct{}), over: make(chan struct{}),
 	}
 	var err error
@@ -90,6 +93,7 @@ func (p *Phone) start(first func()) {
 	p.wg.Go(func() { p.run(first) })
 	p.wg.Go(p.listen)
 	p.wg.Go(p.talk)
+	p.wg.Go(p.readReports)
 }
 
 // Dial starts a call and returns at once. Up is closed when it is answered, Over when it has ended.

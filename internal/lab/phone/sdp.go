@@ -13,13 +13,19 @@ const (
 	ptPCMA = 8
 )
 
+// ptOpus is the payload type under which we offer Opus: types from minDynamic on mean what the description says.
+const (
+	ptOpus     = 97
+	minDynamic = 96
+)
+
 // eventPT is the payload type we offer for telephone-event.
 const eventPT = 101
 
 // flow is what an offer or an answer says about the sound we send.
 type flow struct {
 	to        netip.AddrPort
-	pt        uint8  // ptPCMU or ptPCMA
+	pt        uint8  // ptPCMU or ptPCMA, or a dynamic one, which is Opus
 	event     uint8  // payload type of telephone-event; 0 means there is none
 	mute      bool   // the other end does not want to hear us
 	direction string // as the other end sees it; "" is sendrecv
@@ -32,6 +38,8 @@ func wanted(codec string) []uint8 {
 		return []uint8{ptPCMU}
 	case "PCMA":
 		return []uint8{ptPCMA}
+	case "opus":
+		return []uint8{ptOpus}
 	}
 	return []uint8{ptPCMU, ptPCMA}
 }
@@ -52,7 +60,7 @@ func describe(at netip.AddrPort, version int, pts []uint8, event uint8, directio
 	}
 	b.WriteString("\r\n")
 	for _, pt := range pts {
-		fmt.Fprintf(&b, "a=rtpmap:%d %s/8000\r\n", pt, nameOf(pt))
+		fmt.Fprintf(&b, "a=rtpmap:%d %s\r\n", pt, mapOf(pt))
 	}
 	if event != 0 {
 		fmt.Fprintf(&b, "a=rtpmap:%d telephone-event/8000\r\na=fmtp:%d 0-15\r\n", event, event)
@@ -62,17 +70,40 @@ func describe(at netip.AddrPort, version int, pts []uint8, event uint8, directio
 }
 
 func nameOf(pt uint8) string {
-	if pt == ptPCMA {
+	switch {
+	case pt == ptPCMA:
 		return "PCMA"
+	case pt >= minDynamic:
+		return "opus"
 	}
 	return "PCMU"
+}
+
+// mapOf names a codec as a description does.
+func mapOf(pt uint8) string {
+	if pt >= minDynamic {
+		return "opus/48000/2" // always (RFC 7587, 7)
+	}
+	return nameOf(pt) + "/8000"
+}
+
+// opusOf is the payload type that a description gives Opus; 0 if it does not.
+func opusOf(body string) uint8 {
+	for line := range strings.SplitSeq(strings.ReplaceAll(body, "\r\n", "\n"), "\n") {
+		if number, name, ok := strings.Cut(strings.TrimPrefix(line, "a=rtpmap:"), " "); ok && strings.EqualFold(name, "opus/48000/2") {
+			if n, err := strconv.ParseUint(number, 10, 7); err == nil && n >= minDynamic {
+				return uint8(n)
+			}
+		}
+	}
+	return 0
 }
 
 // understand reads the other end's description and picks its first codec that is among ours.
 func understand(body string, ours []uint8) (f flow, ok bool) {
 	var ip netip.Addr
 	var port uint16
-	audio, found := false, false
+	audio, found, opus := false, false, opusOf(body)
 	for line := range strings.SplitSeq(strings.ReplaceAll(body, "\r\n", "\n"), "\n") {
 		switch {
 		case strings.HasPrefix(line, "m="):
@@ -86,7 +117,7 @@ func understand(body string, ours []uint8) (f flow, ok bool) {
 				case err != nil:
 				case i == 1:
 					port = uint16(n)
-				case i > 2 && !found && n < 128 && contains(ours, uint8(n)):
+				case i > 2 && !found && n < 128 && (n < minDynamic && contains(ours, uint8(n)) || n != 0 && uint8(n) == opus && contains(ours, ptOpus)):
 					f.pt, found = uint8(n), true
 				}
 			}

@@ -59,7 +59,7 @@ func (s *sound) freeze(at time.Time) {
 	s.frozen = at
 }
 
-// Codec is PCMU or PCMA as agreed, "" before that.
+// Codec is PCMU, PCMA or opus as agreed, "" before that.
 func (s *sound) Codec() string {
 	s.lock.Lock()
 	defer s.lock.Unlock()
@@ -95,10 +95,13 @@ func (s *sound) Digits() string {
 type mouth struct {
 	tone  *audio.Tone
 	laws  map[uint8]*codec.G711
+	opus  *codec.OpusEncoder
+	full  *audio.Tone // for Opus
 	pcm   []int16
 	buf   []byte
 	seq   uint16
 	stamp uint32
+	step  int // of the latest
 	spoke bool
 
 	key     key
@@ -113,10 +116,10 @@ type mouth struct {
 func (p *Phone) talk() {
 	m := &mouth{
 		laws: map[uint8]*codec.G711{ptPCMU: codec.NewPCMU(), ptPCMA: codec.NewPCMA()},
-		pcm:  make([]int16, frame), buf: make([]byte, 12+frame), seq: uint16(rand.Uint32()), stamp: rand.Uint32(),
+		pcm:  make([]int16, wideFrame), buf: make([]byte, 12+codec.MaxOpus), seq: uint16(rand.Uint32()), stamp: rand.Uint32(),
 	}
 	if p.opt.Tone > 0 {
-		m.tone = audio.NewTone(p.opt.Tone, rate, p.opt.DBov)
+		m.tone, m.full = audio.NewTone(p.opt.Tone, rate, p.opt.DBov), audio.NewTone(p.opt.Tone, wide, p.opt.DBov)
 	}
 	m.buf[0] = 0x80
 	binary.BigEndian.PutUint32(m.buf[8:], rand.Uint32())
@@ -134,7 +137,7 @@ func (p *Phone) talk() {
 		due := int(time.Since(start) / (20 * time.Millisecond))
 		if late := due - sent - 5; late > 0 { // forgiven: the timestamp says that something is missing
 			sent += late
-			m.stamp += uint32(late * frame)
+			m.stamp += uint32(late * m.step)
 		}
 		for ; sent < due; sent++ {
 			p.say(m)
@@ -157,18 +160,34 @@ func (p *Phone) say(m *mouth) {
 		m.pause = max(0, m.pause-1)
 		n = m.speak(f)
 	}
-	m.stamp += frame
+	m.step = f.step()
+	m.stamp += uint32(m.step)
 	if n > 0 && f.to.IsValid() && !f.mute {
 		m.seq++
 		binary.BigEndian.PutUint16(m.buf[2:], m.seq)
+		if m.buf[1]&0x7f >= minDynamic && m.buf[1]&0x7f == f.pt {
+			p.noteSaid(m.buf[:n])
+		}
 		_, _ = p.rtp.WriteToUDPAddrPort(m.buf[:n], f.to) // the next one comes in 20 ms
 	}
 }
 
+// step is how many units of its clock a packet has.
+func (f flow) step() int {
+	if f.pt >= minDynamic {
+		return wideFrame
+	}
+	return frame
+}
+
 func (m *mouth) speak(f flow) int {
-	clear(m.pcm)
-	if m.tone != nil {
-		m.tone.Fill(m.pcm)
+	pcm, tone := m.pcm[:f.step()], m.tone
+	if f.pt >= minDynamic {
+		tone = m.full
+	}
+	clear(pcm)
+	if tone != nil {
+		tone.Fill(pcm)
 	}
 	m.buf[1] = f.pt
 	if !m.spoke && f.to.IsValid() {
@@ -176,11 +195,23 @@ func (m *mouth) speak(f flow) int {
 		m.spoke = true
 	}
 	binary.BigEndian.PutUint32(m.buf[4:], m.stamp)
-	n, err := m.laws[f.pt].Encode(m.buf[12:], m.pcm)
+	n, err := m.encode(f, pcm)
 	if err != nil {
 		return 0
 	}
 	return 12 + n
+}
+
+func (m *mouth) encode(f flow, pcm []int16) (n int, err error) {
+	if f.pt < minDynamic {
+		return m.laws[f.pt].Encode(m.buf[12:], pcm)
+	}
+	if m.opus == nil {
+		if m.opus, err = codec.NewOpusEncoder(codec.OpusOptions{Rate: wide, Bitrate: 32000, Complexity: 1}); err != nil {
+			return 0, err
+		}
+	}
+	return m.opus.Encode(m.buf[12:], pcm)
 }
 
 // press is the next packet of a key: the last one comes thrice (RFC 4733, 2.5.1.4).
@@ -215,6 +246,14 @@ func (p *Phone) listen() {
 		if err != nil || n <= 12 || buf[0] != 0x80 {
 			continue
 		}
+		switch pt := buf[1] & 0x7f; {
+		case pt == comfort:
+			p.sign()
+			continue
+		case p.isOpus(pt):
+			p.hearApart(buf[:n], time.Now())
+			continue
+		}
 		if law := laws[buf[1]&0x7f]; law != nil {
 			if m, err := law.Decode(pcm, buf[12:n]); err == nil && p.hear(buf[:12], pcm[:m], time.Now()) {
 				p.opt.On("first sound heard by the phone", time.Now())
@@ -223,6 +262,13 @@ func (p *Phone) listen() {
 			p.pressed(buf[:n])
 		}
 	}
+}
+
+// isOpus reports whether that is what was agreed on under a payload type.
+func (s *sound) isOpus(pt uint8) bool {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	return pt >= minDynamic && pt == s.flow.pt
 }
 
 // hear takes a packet's sound. first: it is the first that is not silence.
