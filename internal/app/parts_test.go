@@ -10,7 +10,7 @@ import (
 	"jigasi/internal/sdp"
 )
 
-// TestAccountSettings: an account's domain, prefixes, header names, login, codecs and encryption are for its calls alone.
+// TestAccountSettings: an account's domain, prefixes, header names, login, codecs, encryption and forwarding are for its calls alone.
 func TestAccountSettings(t *testing.T) {
 	cfg := config.Default()
 	cfg.Meeting.Domain, cfg.Meeting.MUC = "meet.example.com", "conference.meet.example.com"
@@ -20,7 +20,7 @@ func TestAccountSettings(t *testing.T) {
 		{ID: "plain", URI: "a@b.example"},
 		{
 			ID: "own", URI: "c@d.example", Domain: "other.example.org", MUCPrefixes: []string{"rooms"}, AnonymousOnly: true,
-			Headers: config.HeaderNames{Room: "X-Our-Room"}, Codecs: []string{"PCMA"}, SRTP: "required",
+			Headers: config.HeaderNames{Room: "X-Our-Room"}, Codecs: []string{"PCMA"}, SRTP: "required", Forward: true,
 		},
 	}
 	a, err := New(cfg, Options{Loopback: true, Log: slog.New(slog.DiscardHandler)})
@@ -66,10 +66,10 @@ func TestAccountSettings(t *testing.T) {
 		}
 	}
 	log := slog.New(slog.DiscardHandler)
-	if o := a.phoneOptions(a.account("own"), log); o.SRTP != sdp.Required || len(o.Codecs) != 1 || o.Codecs[0].Name != "PCMA" {
+	if o := a.phoneOptions(a.account("own"), log); o.SRTP != sdp.Required || len(o.Codecs) != 1 || o.Codecs[0].Name != "PCMA" || !o.RTP.Forward {
 		t.Errorf("%+v", o)
 	}
-	if o := a.phoneOptions(a.account("plain"), log); o.SRTP != sdp.Off || !slices.Equal(o.Codecs, sdp.Codecs(cfg.Media.Codecs...)) {
+	if o := a.phoneOptions(a.account("plain"), log); o.SRTP != sdp.Off || o.RTP.Forward || !slices.Equal(o.Codecs, sdp.Codecs(cfg.Media.Codecs...)) {
 		t.Errorf("%+v", o)
 	}
 }

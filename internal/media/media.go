@@ -42,7 +42,7 @@ type Chunk struct {
 	Coder Coder
 	Coded []byte
 	// Apart is set by a puller that takes each speaker's packets as they are: the source then sends them there as they
-	// come, from this Pull until one without it, and leaves PCM silent. A source that cannot do so gives the sound.
+	// come, from this Pull until one without it, and leaves PCM silent. A source that cannot do so gives the sound, and Voice.
 	Apart Apart
 	// Voice is false where the chunk is silence or comfort noise.
 	Voice bool
@@ -75,7 +75,7 @@ type Packet struct {
 	SSRC, Timestamp uint32
 	Seq             uint16
 	Marker          bool
-	Cut             bool // what its stream had just before was left out on purpose: the missing numbers are no loss
+	Cut             bool // its stream begins, or what was just before was left out on purpose: missing numbers are no loss
 	Measured        bool // Level is known
 	Level           uint8
 	Payload         []byte

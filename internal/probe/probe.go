@@ -180,4 +180,7 @@ func (e *ear) Push(*media.Chunk) {
 }
 
 // Pull implements media.Source.
-func (e *ear) Pull(c *media.Chunk) { e.tones[c.Rate].Fill(c.PCM) }
+func (e *ear) Pull(c *media.Chunk) {
+	e.tones[c.Rate].Fill(c.PCM)
+	c.Voice = true
+}

@@ -23,7 +23,7 @@ type apart struct {
 func (e *Ear) listen(to media.Apart) {
 	e.apart = apart{to: to}
 	for _, v := range e.views {
-		v.pass, v.cut, v.sent = false, false, false
+		v.pass, v.cut, v.sent = false, true, false
 	}
 }
 

@@ -89,7 +89,7 @@ func TestWhatIsLeftOutIsSaidToBe(t *testing.T) {
 	s.h.Level = 20
 	s.say(e)
 	got := k.got[1]
-	if len(got) != before+1 || got[0].Cut || !got[1].Cut || got[2].Cut || !got[before].Cut || got[before-1].Cut {
+	if len(got) != before+1 || !got[0].Cut || !got[1].Cut || got[2].Cut || !got[before].Cut || got[before-1].Cut {
 		t.Errorf("%d packets, %+v", len(got), got)
 	}
 }

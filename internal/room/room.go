@@ -183,7 +183,7 @@ func (e *Ear) view(ssrc uint32, now time.Time) *view {
 		}
 	}
 	_, known := e.owners[ssrc]
-	v := &view{since: now, heard: now, known: known, recv: rtpx.Receiver{SSRC: ssrc, Clock: 48000}}
+	v := &view{since: now, heard: now, known: known, cut: true, recv: rtpx.Receiver{SSRC: ssrc, Clock: 48000}}
 	v.s = e.m.share(ssrc, known)
 	e.views[ssrc] = v
 	return v

@@ -39,9 +39,22 @@ type apart struct {
 	mu      sync.Mutex
 	streams map[uint32]*passed // by SSRC as it came
 	latest  time.Time          // packet
-	packet  [1500]byte
-	cipher  [1600]byte
-	head    rtp.Header // the library's scratch
+	scratch *scratch           // of a phone that is to get them
+}
+
+type scratch struct {
+	packet [1500]byte
+	cipher [1600]byte
+	head   rtp.Header // the library's
+}
+
+// prepare makes room for packets that are passed on.
+func (a *apart) prepare() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.scratch == nil {
+		a.scratch = &scratch{}
+	}
 }
 
 // passed is one speaker's stream.
@@ -107,10 +120,10 @@ func (p *Port) forward(from *portBox, k media.Packet) {
 		return
 	}
 	h.SSRC, h.Marker = s.sent.SSRC, k.Marker || cut
-	b := append(h.Append(a.packet[:0], c.LevelID), k.Payload...)
+	b := append(h.Append(a.scratch.packet[:0], c.LevelID), k.Payload...)
 	if c.srtp != nil {
 		var err error
-		if b, err = c.srtp.apart.EncryptRTP(a.cipher[:0], b, &a.head); err != nil {
+		if b, err = c.srtp.apart.EncryptRTP(a.scratch.cipher[:0], b, &a.scratch.head); err != nil {
 			p.counters.bad.Add(1)
 			return
 		}

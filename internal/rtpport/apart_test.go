@@ -345,3 +345,33 @@ func TestForwardedStreamsAreBounded(t *testing.T) {
 		t.Errorf("then comes %+v, apart %v", got, h.apart)
 	}
 }
+
+// plainSeat takes chunks alone, and gives sound whatever it is asked for.
+type plainSeat struct {
+	room
+	pushed int
+}
+
+func (s *plainSeat) Pull(c *media.Chunk) {
+	s.room.Pull(c)
+	c.Voice = true
+}
+
+func (s *plainSeat) Push(*media.Chunk) { s.pushed++ }
+
+// TestASeatThatCannotForward is heard and hears as ever: that of a test call.
+func TestASeatThatCannotForward(t *testing.T) {
+	p, c, phone, _ := loneApart(t, false)
+	seat := &plainSeat{}
+	p.Connect(seat)
+	p.tick()
+	if got, payload := read(t, c, phone); got.SSRC != p.ssrc || got.PT != 96 || len(payload) < 3 {
+		t.Errorf("the phone gets %+v, %d bytes", got, len(payload))
+	}
+	for i := range uint16(3) {
+		p.take(append((&rtpx.Header{SSRC: 7, PT: 96, Seq: i}).Append(nil, 0), 0x78, 1, 2, 3), c.Remote, time.Now())
+	}
+	if seat.pushed != 3 {
+		t.Errorf("the seat hears %d packets of 3", seat.pushed)
+	}
+}

@@ -213,6 +213,9 @@ func (p *Port) configure(r sdp.Result) (*config, error) {
 	if c.enc, err = newCoder(r.Codec.Name, p.opt.Opus); err != nil {
 		return nil, err
 	}
+	if c.apart {
+		p.apart.prepare()
+	}
 	if r.SRTP != nil {
 		if c.srtp, err = newSecure(r.SRTP, p.opt.Forward); err != nil {
 			return nil, err
