@@ -38,7 +38,7 @@ func run() error {
 	if *feed != "" {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
-		return bench.FeedWords(ctx, *feed, *calls)
+		return bench.FeedWords(ctx, os.Stdout, *feed, *calls)
 	}
 	if *calls != "" {
 		for s := range strings.SplitSeq(*calls, ",") {

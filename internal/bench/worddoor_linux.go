@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"runtime"
 	"strconv"
@@ -22,7 +23,7 @@ import (
 
 // second measures the bridge's own feed: WebSockets with JSON, over loopback, from a process of their own.
 func (r *wordsRun) second(ctx context.Context) error {
-	for _, load := range []struct{ rooms, people, speaking int }{{10, talkers, talkers}, {1, 200, 20}} {
+	for _, load := range []struct{ rooms, people, speaking int }{{10, talkers, talkers}, {10, talkers, talkers}, {1, 200, 20}} {
 		if err := r.feed(ctx, load.rooms, load.people, load.speaking); err != nil {
 			return err
 		}
@@ -41,6 +42,26 @@ func (r *wordsRun) beside(c *exec.Cmd) error {
 	}
 	err := c.Start()
 	return errors.Join(err, unix.SchedSetaffinity(0, &mine))
+}
+
+// theFeed is the second door in the figures.
+const theFeed = "bridge's feed"
+
+// bridge starts one, and learns from it when its clock began.
+func (r *wordsRun) bridge(c *exec.Cmd, read *reader) error {
+	out, err := c.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := r.beside(c); err != nil {
+		return err
+	}
+	var began int64
+	if _, err := fmt.Fscanln(out, &began); err != nil {
+		return err
+	}
+	read.fed(time.Unix(0, began))
+	return nil
 }
 
 func (r *wordsRun) feed(ctx context.Context, rooms, people, speaking int) error {
@@ -66,12 +87,12 @@ func (r *wordsRun) feed(ctx context.Context, rooms, people, speaking int) error 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	bridge := exec.CommandContext(ctx, r.Self, "-words-feed", fmt.Sprintf("ws://%s/transcribe/", s.Addr()), "-calls", fmt.Sprintf("%d,%d,%d", rooms, people, speaking))
-	if err := r.beside(bridge); err != nil {
-		return fmt.Errorf("bench: %w", err)
+	if err := r.bridge(bridge, read); err != nil {
+		return fmt.Errorf("bench: the bridge: %w", err)
 	}
-	row := wordRow{door: "bridge's feed", rooms: rooms}
+	row := wordRow{door: theFeed, rooms: rooms}
 	if people > talkers {
-		row.door = fmt.Sprintf("bridge's feed, %d people, %d speaking", people, speaking)
+		row.door = fmt.Sprintf(theFeed+", %d people, %d speaking", people, speaking)
 	}
 	err = r.watchFeed(ctx, &row, service, read, rooms*speaking)
 	row.goroutines, row.heap = row.goroutines-quiet, max(0, row.heap-int(idle.HeapInuse/1024))
@@ -106,6 +127,8 @@ func (r *wordsRun) watchFeed(ctx context.Context, row *wordRow, service *sink, r
 	read.take()
 	err := wait(ctx, r.Load)
 	seconds := time.Since(began).Seconds()
+	delays, _ := read.take()
+	row.p50, row.p95 = median(delays), percentile(delays, 0.95)
 	row.cpu = us(processTime()-cpu) / (float64(speaking) * seconds * 50)
 	row.sinkSeconds = float64(service.bytes.Load()) / (2 * recognize.Rate) / (seconds * float64(speaking))
 	runtime.GC()
@@ -116,8 +139,8 @@ func (r *wordsRun) watchFeed(ctx context.Context, row *wordRow, service *sink, r
 }
 
 // FeedWords is the bridge of the second door, until ctx is done: so many rooms of so many people, of whom so many
-// speak all the time and the others once. load is "rooms,people,speaking".
-func FeedWords(ctx context.Context, url, load string) error {
+// speak all the time and the others once. load is "rooms,people,speaking". It prints when its clock begins.
+func FeedWords(ctx context.Context, out io.Writer, url, load string) error {
 	var n [3]int
 	for i, s := range strings.SplitN(load, ",", 3) {
 		v, err := strconv.Atoi(s)
@@ -134,12 +157,14 @@ func FeedWords(ctx context.Context, url, load string) error {
 		}
 		loops = append(loops, p)
 	}
+	began := time.Now().Add(time.Second)
+	fmt.Fprintln(out, began.UnixNano())
 	var all sync.WaitGroup
 	var first error
 	var once sync.Once
 	for room := range n[0] {
 		all.Go(func() {
-			if err := feedRoom(ctx, url+strconv.Itoa(room), loops, n[1], n[2]); err != nil && ctx.Err() == nil {
+			if err := feedRoom(ctx, url+strconv.Itoa(room), began, loops, n[1], n[2]); err != nil && ctx.Err() == nil {
 				once.Do(func() { first = err })
 			}
 		})
@@ -151,7 +176,7 @@ func FeedWords(ctx context.Context, url, load string) error {
 // onceSpoken is how many packets those say who do not speak all the time.
 const onceSpoken = 25
 
-func feedRoom(ctx context.Context, url string, loops [][][]byte, people, speaking int) error {
+func feedRoom(ctx context.Context, url string, began time.Time, loops [][][]byte, people, speaking int) error {
 	c, _, err := websocket.Dial(ctx, url, nil)
 	if err != nil {
 		return err
@@ -175,7 +200,6 @@ func feedRoom(ctx context.Context, url string, loops [][][]byte, people, speakin
 	}
 	clock := time.NewTimer(0)
 	defer clock.Stop()
-	began := time.Now()
 	for slot := 0; ; slot++ {
 		clock.Reset(time.Until(began.Add(time.Duration(slot) * interval)))
 		select {

@@ -120,6 +120,15 @@ type socket struct {
 	language string // of who does not say it, tidied
 	finals   bool   // wanted back
 	interims bool
+	free     chan *batch // that its reader may fill
+}
+
+func newSocket(c *websocket.Conn, language string) *socket {
+	s := &socket{conn: c, language: language, free: make(chan *batch, batches)}
+	for range batches {
+		s.free <- &batch{}
+	}
+	return s
 }
 
 func (s *socket) wants(e transcript.Entry) bool { return s.finals && (s.interims || !e.Interim) }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -200,7 +201,7 @@ func TestListenerLost(t *testing.T) {
 	eventually(t, "an error", func() bool { return s.Err() != nil })
 }
 
-// TestExportOverTLS: with a certificate it is wss, and plain text finds nothing.
+// TestExportOverTLS: with a certificate it is wss, by which a meeting is heard as well, and plain text finds nothing.
 func TestExportOverTLS(t *testing.T) {
 	t.Parallel()
 	web := httptest.NewUnstartedServer(nil)
@@ -211,7 +212,13 @@ func TestExportOverTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = c.CloseNow()
+	b := listen(t, c)
+	b.start("a-a0")
+	b.talker("a-a0", 340).say(saying(script(3, 2)...))
+	eventually(t, "both", func() bool { return len(b.finals("a")) == 2 })
+	if got := b.finals("a"); !slices.Equal(got, script(3, 2)) {
+		t.Errorf("%q", got)
+	}
 	if _, _, err := websocket.Dial(t.Context(), url(s, "m"), nil); err == nil {
 		t.Error("plain text was taken")
 	}

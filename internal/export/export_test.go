@@ -193,6 +193,12 @@ func connect(t *testing.T, url string, header http.Header) *jvb {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return listen(t, c)
+}
+
+// listen is the bridge at a socket.
+func listen(t *testing.T, c *websocket.Conn) *jvb {
+	t.Helper()
 	b := &jvb{t: t, c: c, over: make(chan struct{})}
 	t.Cleanup(func() { _ = c.CloseNow(); <-b.over })
 	go func() {

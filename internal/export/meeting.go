@@ -22,12 +22,12 @@ const (
 	deadAfter  = 60 * time.Second // for a socket, which pings every ten
 )
 
-// An event is what happens at a socket: a message, or that it comes or goes.
+// An event is what happens at a socket: messages, or that it comes or goes.
 type event struct {
-	from *socket
-	come bool
-	gone bool
-	message
+	from  *socket
+	come  bool
+	gone  bool
+	batch *batch // to be given back
 }
 
 // A meeting is a session: one transcript of one meeting, whichever socket its sound comes by. It has one goroutine,
@@ -54,7 +54,7 @@ func newMeeting(s *Server, id, room string) *meeting {
 	room = cmp.Or(room, id)
 	m := &meeting{
 		s: s, id: id, log: s.log.With("meeting", id), quit: make(chan struct{}), over: make(chan struct{}), done: make(chan struct{}),
-		in: make(chan event, 256), back: newBack(&s.counts.Undelivered), tags: map[string]*speaker{}, alive: time.Now(),
+		in: make(chan event, 8), back: newBack(&s.counts.Undelivered), tags: map[string]*speaker{}, alive: time.Now(),
 	}
 	o := scribe.Options{
 		Room: room, Session: id, Start: m.alive, Service: s.opt.Service(room), Gate: s.opt.Gate, Translator: s.opt.Translator, Targets: s.opt.Targets,
@@ -140,6 +140,9 @@ func (m *meeting) loop() (why string) {
 
 // hear takes what a socket says. Of two sockets of one meeting the newer counts.
 func (m *meeting) hear(e event, now time.Time) (why string) {
+	if e.batch != nil {
+		defer func() { e.from.free <- e.batch }()
+	}
 	switch {
 	case e.come:
 		if m.from != nil {
@@ -158,14 +161,24 @@ func (m *meeting) hear(e event, now time.Time) (why string) {
 		return ""
 	}
 	m.alive = now
-	switch e.kind {
+	for i := range e.batch.messages {
+		if why = m.take(&e.batch.messages[i], now); why != "" {
+			break
+		}
+	}
+	return why
+}
+
+// take takes a message, of which it keeps nothing.
+func (m *meeting) take(msg *message, now time.Time) (why string) {
+	switch msg.kind {
 	case start:
-		if s := m.speaker(e.tag); s != nil {
-			s.announced(e.message, now)
+		if s := m.speaker(msg.tag); s != nil {
+			s.announced(msg, now)
 		}
 	case media:
-		if s := m.speaker(e.tag); s != nil {
-			s.hear(e.message, now)
+		if s := m.speaker(msg.tag); s != nil {
+			s.hear(msg, now)
 		}
 	case sessionEnd:
 		return "the bridge ended it"

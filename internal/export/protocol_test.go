@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"regexp"
@@ -149,7 +150,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// FuzzMessage compares parse with a reader that walks the tokens and keeps what it saw last.
+// FuzzMessage compares the scanner with parse, and parse with a reader that walks the tokens and keeps what it saw last.
 func FuzzMessage(f *testing.F) {
 	for _, name := range []string{"media.txt", "websocket.txt"} {
 		for i, text := range captured(f, name) {
@@ -159,7 +160,11 @@ func FuzzMessage(f *testing.F) {
 		}
 	}
 	f.Add([]byte(`{"event":"media","media":{"tag":"a","tag":"b","chunk":1,"timestamp":2,"payload":"AA=="},"media":null}`))
+	for _, part := range []string{``, `"payload":"AA=A",`, `"tag":"\u0062",`, `"chunk":-0,"timestamp":"007",`, `"x":1.5,`} {
+		f.Add(fmt.Appendf(nil, plain, part))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		sameAsParse(t, b)
 		m, err := parse(b)
 		if err != nil {
 			if strings.Contains(err.Error(), `"`) {

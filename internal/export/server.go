@@ -1,12 +1,13 @@
 // Package export is the second door of transcription: the WebSocket service that the bridge itself sends a meeting's
 // sound to, where Jicofo's transcription.url-template names it. It needs no XMPP.
 //
-//	bridge ── socket: parse ──> meeting: speaker of each tag ─ Opus, gaps ─> scribe ─┬─> journal
-//	   ^                                                                             │
-//	   └──────────────────────────────── back: results ─────────────────────────────┘
+//	bridge ── line ── socket: scan ── batch ──> meeting: speaker of each tag ─ Opus, gaps ─> scribe ─┬─> journal
+//	   ^                                                                                             │
+//	   └──────────────────────────────── back: results ─────────────────────────────────────────────┘
 //
-// A socket has the goroutine of its request, which reads, and answers pings; a meeting has one, which owns the rest,
-// and outlives its socket for a while, because the bridge comes back. Close waits for all. What was said is never logged.
+// A socket has the goroutine of its request, which reads every 30 ms all that has come, and answers pings; a meeting has
+// one, which owns the rest, and outlives its socket for a while, because the bridge comes back. Close waits for all.
+// What was said is never logged.
 package export
 
 import (
@@ -125,7 +126,7 @@ func New(o Options) (*Server, error) {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.http = &http.Server{
 		Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10,
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ConnContext: withLine, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	return s, nil
 }
@@ -142,6 +143,7 @@ func (s *Server) Start() error {
 		return fmt.Errorf("export: %w", err)
 	}
 	s.ln = ln
+	ln = &lines{Listener: ln, began: time.Now()}
 	if s.opt.TLS != nil {
 		ln = tls.NewListener(ln, s.opt.TLS)
 	}
@@ -333,7 +335,8 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, id string) {
 	defer func() { _ = c.CloseNow() }()
 	c.SetReadLimit(maxMessage)
 	q := r.URL.Query()
-	sock := &socket{conn: c, language: recognize.Tag(q.Get("lang")), finals: q.Get("sendBack") != "false", interims: q.Get("sendBackInterim") != "false"}
+	sock := newSocket(c, recognize.Tag(q.Get("lang")))
+	sock.finals, sock.interims = q.Get("sendBack") != "false", q.Get("sendBackInterim") != "false"
 	sock.ctx, sock.cancel = context.WithCancel(s.ctx)
 	defer sock.cancel()
 	m := s.enter(id, roomOf(q.Get("room")))
@@ -341,56 +344,6 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, id string) {
 		_ = c.Close(websocket.StatusTryAgainLater, "")
 		return
 	}
-	s.read(sock, m)
+	(&reader{s: s, sock: sock, m: m, ctx: context.WithoutCancel(sock.ctx)}).run(lineOf(r))
 	m.send(event{from: sock, gone: true})
-}
-
-// read gives the messages of a socket to its meeting until one of the two ends.
-func (s *Server) read(sock *socket, m *meeting) {
-	stop := context.AfterFunc(sock.ctx, func() {
-		cut := time.AfterFunc(goodbye, func() { _ = sock.conn.CloseNow() })
-		defer cut.Stop()
-		_ = sock.conn.Close(websocket.StatusGoingAway, "")
-	})
-	defer stop()
-	for bad := 0; ; {
-		kind, b, err := sock.conn.Read(context.WithoutCancel(sock.ctx))
-		if err != nil {
-			return
-		}
-		var msg message
-		if kind == websocket.MessageText {
-			msg, err = parse(b)
-		}
-		if err != nil || kind != websocket.MessageText {
-			s.counts.Malformed.Add(1)
-			if bad++; bad >= maxMalformed {
-				_ = sock.conn.Close(websocket.StatusPolicyViolation, "")
-				return
-			}
-			continue
-		}
-		if msg.kind == ping && !sock.pong(msg) {
-			return
-		}
-		if !m.send(event{from: sock, message: msg}) || msg.kind == sessionEnd {
-			s.part(sock)
-			return
-		}
-	}
-}
-
-// part waits for the bridge to close, as it does after it has ended a session, and for our last words before we do.
-func (s *Server) part(sock *socket) {
-	limit := time.AfterFunc(s.opt.EndLimit+translateLimit, sock.cancel)
-	defer limit.Stop()
-	for {
-		_, b, err := sock.conn.Read(context.WithoutCancel(sock.ctx))
-		if err != nil {
-			return
-		}
-		if msg, err := parse(b); err == nil && msg.kind == ping && !sock.pong(msg) {
-			return
-		}
-	}
 }

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"bytes"
 	"time"
 
 	"jigasi/internal/scribe"
@@ -21,7 +22,7 @@ type speaker struct {
 }
 
 // announced reads a start message: of a new tag, of one that we know, or of one that begins anew.
-func (s *speaker) announced(m message, now time.Time) {
+func (s *speaker) announced(m *message, now time.Time) {
 	if s.voice != nil {
 		s.talk.Restart(now)
 	}
@@ -35,14 +36,18 @@ func (s *speaker) announced(m message, now time.Time) {
 	}
 }
 
-// hear takes sound as it comes.
-func (s *speaker) hear(m message, now time.Time) {
+// hear takes sound as it comes, and keeps nothing of m.
+func (s *speaker) hear(m *message, now time.Time) {
 	if s.mute || s.voice == nil && !s.join(now) {
 		s.m.s.counts.Unheard.Add(1)
 		return
 	}
 	s.heard = now
-	s.talk.Hear(talk.Packet{At: m.at, Number: m.chunk, Payload: m.payload}, now)
+	sound := m.payload
+	if s.talk.Settling(now) {
+		sound = bytes.Clone(sound)
+	}
+	s.talk.Hear(talk.Packet{At: m.at, Number: m.chunk, Payload: sound}, now)
 }
 
 // join lets the speaker into the transcript.
