@@ -124,7 +124,7 @@ type order struct {
 }
 
 func (o order) keys() bool {
-	return o.Keys != "" && len(o.Keys) <= maxKeys && strings.Trim(o.Keys, "0123456789*#ABCD") == ""
+	return o.Keys != "" && len(o.Keys) <= maxKeys && strings.Trim(o.Keys, ",0123456789*#ABCD") == ""
 }
 
 func (s *Server) order(do, valid func(order) bool) http.HandlerFunc {
@@ -135,7 +135,7 @@ func (s *Server) order(do, valid func(order) bool) http.HandlerFunc {
 		}
 		var o order
 		if json.NewDecoder(r.Body).Decode(&o) != nil || !valid(o) {
-			private(w, http.StatusBadRequest, object{"reason": `the body is {"on":true} for mute, {"keys":"0-9*#A-D"} for dtmf`})
+			private(w, http.StatusBadRequest, object{"reason": `the body is {"on":true} for mute, {"keys":"0-9*#A-D"} for dtmf, with commas as pauses`})
 			return
 		}
 		status(w, do(o))

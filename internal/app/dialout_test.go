@@ -58,7 +58,7 @@ func phones(t *testing.T, m *meeting, status int) (uri string, answered chan *ca
 func (c *caller) take(m *meeting) ([]byte, error) {
 	loop := netip.MustParseAddr("127.0.0.1")
 	var err error
-	if c.port, err = rtpport.Open(rtpport.Options{Pool: m.pool, Clock: m.clock, LocalIP: loop}); err != nil {
+	if c.port, err = rtpport.Open(rtpport.Options{Pool: m.pool, Clock: m.clock, LocalIP: loop, OnKey: c.pressed}); err != nil {
 		return nil, err
 	}
 	offer, err := sdp.Parse(c.d.SDP())

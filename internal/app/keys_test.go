@@ -140,3 +140,46 @@ func TestNoKeysForADeafMeeting(t *testing.T) {
 		t.Error("the phone is not heard any more")
 	}
 }
+
+// TestKeysAfterTheNumber: what a moderator writes after a number is typed when the phone answers, each comma a pause of two
+// seconds, and so are keys by HTTP; the call is to the number alone, and nobody reads the keys.
+func TestKeysAfterTheNumber(t *testing.T) {
+	t.Parallel()
+	m := &meeting{} // the account's proxy is the phone, which is there first
+	_, answered, ua := phones(t, m, 200)
+	var log lines
+	*m = *startWith(t, lab.Options{}, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})), func(cfg *config.Config) {
+		withBrewery(cfg)
+		cfg.Admin.Port = freePort(t)
+		cfg.SIP.Accounts = []config.SIPAccount{{ID: "pbx", URI: "gw@127.0.0.1", Proxy: ua.Local()[0].String()}}
+	})
+	b := m.Join("alpha", 620)
+	m.Join("alpha", 880)
+	eventually(t, 5*time.Second, "the focus sees the gateway", joined(m))
+	if res := m.Focus.Dial("alpha@"+m.XMPP.MUC(), "030 1234567,7719,#"); res == nil || res.Get("type") != "result" {
+		t.Fatalf("dial: %v", res)
+	}
+	p := <-answered
+	if user := p.d.Called(); user != "0301234567" {
+		t.Errorf("called is %q", user)
+	}
+	began := time.Now()
+	eventually(t, 15*time.Second, "the phone reads the first keys", func() bool { return p.keys() != "" })
+	first := time.Since(began)
+	eventually(t, 15*time.Second, "the phone reads all keys", func() bool { return p.keys() == "7719#" })
+	if all := time.Since(began); first < 1500*time.Millisecond || all < 4*time.Second {
+		t.Errorf("typed after %v and %v", first, all)
+	}
+	id := m.app.Calls()[0].ID
+	began = time.Now()
+	if code := rest(t, "POST", "http://"+m.app.AdminAddr()+"/calls/"+id+"/dtmf", `{"keys":"1,2"}`, nil); code != 204 {
+		t.Errorf("keys by HTTP: %d", code)
+	}
+	eventually(t, 15*time.Second, "the phone reads those too", func() bool { return p.keys() == "7719#12" })
+	if all := time.Since(began); all < 2*time.Second {
+		t.Errorf("typed within %v", all)
+	}
+	if got := b.Digits(m.nick(t)); got != "" || strings.Contains(log.String(), "7719") {
+		t.Errorf("the meeting reads %q, or the log has the keys", got)
+	}
+}

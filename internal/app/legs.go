@@ -224,7 +224,9 @@ func (a *App) dial(ctx context.Context, r exchange.Request, p exchange.Place) (l
 	for i, way := range routes {
 		ways[i] = a.way(ctx, a.accountOr(way.Account), way.Number, p)
 	}
-	l, err := sipleg.Dial(a.phoneOptions(acc, p.Log), ip, ways...)
+	o := a.phoneOptions(acc, p.Log)
+	o.Typed = p.Keys.Reveal()
+	l, err := sipleg.Dial(o, ip, ways...)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"jigasi/internal/cause"
+	"jigasi/internal/dialplan"
 	"jigasi/internal/exchange"
 	"jigasi/internal/rayo"
 	"jigasi/internal/stanza"
@@ -55,7 +56,8 @@ func (b *Brewery) stranger(log *slog.Logger, why reason) {
 // focus asks the next gateway after an error, so what is refused is refused fast.
 func (s *session) dial(iq *stanza.Elem, log *slog.Logger) {
 	d, err := rayo.ParseDial(iq.Kid(rayo.NS, "dial"))
-	log = log.With(xlog.To, xlog.Number(d.To), xlog.Room, d.Room())
+	number, _, _ := dialplan.Cut(d.To) // what follows is typed, and may be a PIN
+	log = log.With(xlog.To, xlog.Number(number), xlog.Room, d.Room())
 	stats := s.b.o.Stats()
 	able := stats.SIP
 	if d.To == rayo.Transcribe {

@@ -146,3 +146,24 @@ func Normalize(to string) string {
 	}
 	return number
 }
+
+// maxKeys is how many keys may follow a number.
+const maxKeys = 64
+
+// Cut parts a number from the keys that are to be typed once it answers, as people write them: 0301234,,56# is 0301234
+// and ",,56#", where each comma is a pause. An address (with @) has none. ok is false where what follows is no key.
+func Cut(to string) (number, keys string, ok bool) {
+	i := strings.Index(to, ",")
+	if i < 0 || strings.Contains(to, "@") {
+		return to, "", true
+	}
+	number, keys = to[:i], to[i:]
+	if plain, err := url.PathUnescape(keys); err == nil { // %23 is #
+		keys = plain
+	}
+	keys = strings.ToUpper(strings.NewReplacer(" ", "", "-", "", ".", "", "(", "", ")", "").Replace(keys))
+	if len(keys) > maxKeys || strings.Trim(keys, ",0123456789*#ABCD") != "" {
+		return number, "", false
+	}
+	return number, keys, true
+}

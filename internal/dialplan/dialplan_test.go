@@ -101,3 +101,27 @@ func FuzzRoute(f *testing.F) {
 		}
 	})
 }
+
+// TestCut: keys after a number, as people write them.
+func TestCut(t *testing.T) {
+	for to, want := range map[string][2]string{
+		"030 1234567":           {"030 1234567", ""},
+		"+49301234567,,12 34#":  {"+49301234567", ",,1234#"},
+		"tel:+4930-123,45%23":   {"tel:+4930-123", ",45#"},
+		"123,d*":                {"123", ",D*"},
+		"123,":                  {"123", ","},
+		",12":                   {"", ",12"},
+		"sip:a,12@pbx.test":     {"sip:a,12@pbx.test", ""},
+		"a@pbx.test;x=1,2":      {"a@pbx.test;x=1,2", ""},
+		"jitsi_meet_transcribe": {"jitsi_meet_transcribe", ""},
+	} {
+		if number, keys, ok := Cut(to); !ok || number != want[0] || keys != want[1] {
+			t.Errorf("%s: %q and %q, %v", to, number, keys, ok)
+		}
+	}
+	for _, to := range []string{"123,x", "123,,12;ext=1", "123,\u0661", "123," + strings.Repeat("1", 64)} {
+		if number, keys, ok := Cut(to); ok || keys != "" || number != "123" {
+			t.Errorf("%s: %q and %q", to, number, keys)
+		}
+	}
+}

@@ -78,7 +78,7 @@ func (x *Exchange) Mute(id string, on bool) bool {
 	return x.with(id, func(e *entry) { e.seat.Send(leg.Mute{On: on}) })
 }
 
-// Press sends keys to the phone of a call (0-9 * # A-D), and reports whether there is such a call.
+// Press sends keys to the phone of a call (0-9 * # A-D, a comma is a pause), and reports whether there is such a call.
 func (x *Exchange) Press(id, keys string) bool {
 	return x.with(id, func(e *entry) {
 		for _, k := range keys {

@@ -15,6 +15,7 @@ import (
 
 	"jigasi/internal/call"
 	"jigasi/internal/cause"
+	"jigasi/internal/dialplan"
 	"jigasi/internal/leg"
 	"jigasi/internal/stanza"
 	"jigasi/internal/xlog"
@@ -61,7 +62,8 @@ type Place struct {
 	Target
 	Nick     string
 	Name     string
-	Number   string // of the phone: the user part of its address, or what was asked to be called
+	Number   string      // of the phone: the user part of its address, or what was asked to be called
+	Keys     xlog.Secret // what to type when the phone answers; a comma is a pause
 	Outgoing bool
 	Headers  []Header // shown in the presence's initiator element
 	Log      *slog.Logger
@@ -212,6 +214,13 @@ type Dialled struct {
 // entered, which is when the asker may be told, or with a cause.Cause.
 func (x *Exchange) Dial(ctx context.Context, r Request) (Dialled, error) {
 	x.total.outgoing.Add(1)
+	number, keys, ok := dialplan.Cut(r.To)
+	r.To = number
+	if !ok {
+		why := cause.Cause{Code: cause.BadRequest, Text: "what follows the comma of the number is not to be typed: keys are 0-9, *, # and A-D"}
+		x.audit(r, why)
+		return Dialled{}, why
+	}
 	rules := x.opt.Rules
 	if r.Rules != nil {
 		rules = *r.Rules
@@ -234,7 +243,7 @@ func (x *Exchange) Dial(ctx context.Context, r Request) (Dialled, error) {
 		return Dialled{}, why
 	}
 	place := Place{
-		Target: target, Name: x.opt.Shown(r.To), Number: r.To, Nick: NewNick(), Outgoing: true,
+		Target: target, Name: x.opt.Shown(r.To), Number: r.To, Keys: xlog.Secret(keys), Nick: NewNick(), Outgoing: true,
 		Headers: append([]Header{{"JigasiCallDirection", "out"}}, r.Headers...),
 	}
 	place.Log, place.story = x.callLog(id, target.Room, "")

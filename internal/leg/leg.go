@@ -98,8 +98,11 @@ type Said struct {
 // A Signal is something that one side says to the other besides audio.
 type Signal interface{ signal() }
 
+// Pause, in place of a key, is a wait before the next one.
+const Pause = ','
+
 type (
-	// Digit is one key of a phone, 0-9 * # A-D, with its length in ms.
+	// Digit is one key of a phone, 0-9 * # A-D, with its length in ms; to a phone, also Pause.
 	Digit struct {
 		Key      rune
 		Duration int

@@ -190,6 +190,7 @@ func (l *Leg) up() {
 	l.tell(leg.Event{Signal: leg.Status{Text: "Connected"}})
 	l.listen()
 	l.flush()
+	l.typeFirst()
 }
 
 // progress is a provisional response: the room reads it, early media is heard.

@@ -7,11 +7,9 @@ package sipleg
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,6 +45,7 @@ type Options struct {
 	PTime  int      // length of the packets to ask for, in ms; 0 or 20 asks for nothing
 	Keys   KeyWay   // how keys go to the phone
 	MinKey int      // shortest key sent to the phone, in ms
+	Typed  string   // keys sent to it once it is up; a comma is a pause
 	// KeysToMeeting has what is typed on the phone go to the meeting, but for the keys that are for us.
 	KeysToMeeting bool
 	PublicIP      netip.Addr // for media; invalid means the address that signalling uses
@@ -92,6 +91,7 @@ type Leg struct {
 	muted   bool
 	star    <-chan time.Time // a star key waits for what follows it, until then
 	starMS  int              // its length
+	typing  <-chan time.Time // a key is down at the phone, or there is a pause, until then
 	toldAt  map[news.Item]time.Time
 	unsent  [][]byte  // messages that wait for the dialog
 	unread  bool      // the phone takes no messages
@@ -99,6 +99,9 @@ type Leg struct {
 	beats   int       // heartbeats without answer
 	quiet   int       // times that the phone fell silent
 	unmixed sync.Once // it was said that this phone cannot have the speakers apart
+
+	typeMu sync.Mutex
+	queue  []leg.Digit // keys for the phone that wait for those before them
 
 	joinMu  sync.Mutex
 	player  *prompt.Player
@@ -219,14 +222,7 @@ func (l *Leg) Answer() { l.post(l.answerNow) }
 func (l *Leg) Send(s leg.Signal) {
 	switch s := s.(type) {
 	case leg.Digit:
-		s.Duration = max(s.Duration, l.opt.MinKey)
-		if l.opt.Keys == KeysTones && l.player != nil {
-			l.post(func() { l.keyTones(s) })
-			return
-		}
-		if l.opt.Keys == KeysInfo || l.opt.Keys == KeysTones || !l.port.SendKey(s.Key, s.Duration) && l.opt.Keys != KeysRTP {
-			l.post(func() { l.infoKey(s) })
-		}
+		l.typed(s)
 	case leg.Mute:
 		l.post(func() { l.mute(s) })
 	case leg.Muted:
@@ -307,6 +303,8 @@ func (l *Leg) run() {
 			l.beat()
 		case <-l.star:
 			l.alone()
+		case <-l.typing:
+			l.typeNext()
 		case <-l.patience:
 			l.finish(l.why)
 		}
@@ -363,11 +361,4 @@ func (l *Leg) unheard(why cause.Cause) cause.Cause {
 		}
 	}
 	return why
-}
-
-// infoKey sends a key by SIP INFO, for a phone that takes no telephone events.
-func (l *Leg) infoKey(d leg.Digit) {
-	if l.dialog != nil && l.phase == leg.Up && strings.ContainsRune("0123456789*#ABCD", d.Key) {
-		l.dialog.Info("application/dtmf-relay", fmt.Appendf(nil, "Signal=%c\r\nDuration=%d\r\n", d.Key, d.Duration), nil)
-	}
 }

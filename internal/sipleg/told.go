@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"jigasi/internal/cause"
-	"jigasi/internal/leg"
 	"jigasi/internal/media"
 	"jigasi/internal/news"
 	"jigasi/internal/prompt"
@@ -128,49 +127,4 @@ func (l *Leg) listen() {
 	defer l.joinMu.Unlock()
 	l.listens = true
 	l.joinPort()
-}
-
-// keyTones lays the tones of a key over the meeting, once somebody hears them.
-func (l *Leg) keyTones(d leg.Digit) {
-	if l.phase == leg.Up && !l.player.Key(d.Key, d.Duration) {
-		l.log.Debug("a key was dropped: too many wait")
-	}
-}
-
-// The keys of a phone that are for us: star and a digit within starLimit.
-const starLimit = 3 * time.Second
-
-// key takes a key of the phone: *6 mutes and unmutes, *9 asks for permission to speak. All others go to the meeting's
-// side; a star waits until it is known what it belongs to.
-func (l *Leg) key(key rune, ms int) {
-	star := l.star != nil
-	l.star = nil
-	switch {
-	case star && key == '6':
-		l.tell(leg.Event{Signal: leg.Mute{On: !l.muted}})
-		return
-	case star && key == '9':
-		l.tell(leg.Event{Signal: leg.RaiseHand{}})
-		return
-	case star:
-		l.pass('*', l.starMS)
-	}
-	if key == '*' {
-		l.star, l.starMS = time.After(starLimit), ms
-		return
-	}
-	l.pass(key, ms)
-}
-
-// alone is a star that nothing followed.
-func (l *Leg) alone() {
-	l.star = nil
-	l.pass('*', l.starMS)
-}
-
-// pass gives a key to the meeting's side, where that is wanted: everybody in the meeting can read it.
-func (l *Leg) pass(key rune, ms int) {
-	if l.opt.KeysToMeeting {
-		l.tell(leg.Event{Signal: leg.Digit{Key: key, Duration: ms}})
-	}
 }
