@@ -30,15 +30,6 @@ func Settle(dst []int16, acc []int32) {
 	}
 }
 
-// Ramp scales pcm from gain a to gain b, linearly, to fade without a click.
-func Ramp(pcm []int16, a, b float32) {
-	step := (b - a) / float32(len(pcm))
-	for i := range pcm {
-		pcm[i] = int16(float32(pcm[i]) * a)
-		a += step
-	}
-}
-
 func clip(v int32) int16 { return int16(max(min(v, math.MaxInt16), math.MinInt16)) }
 
 // Silent is the level of digital silence.

@@ -41,7 +41,7 @@ type Service struct {
 
 // New makes a service; {0} in its URL is the number.
 func New(pattern string) *Service {
-	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert,errcheck // it is one
+	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
 	transport.MaxIdleConnsPerHost, transport.IdleConnTimeout, transport.MaxResponseHeaderBytes = 2, 30*time.Second, maxAnswer
 	return &Service{url: pattern, client: &http.Client{Transport: transport, Timeout: limit, CheckRedirect: func(r *http.Request, via []*http.Request) error {
 		switch {
@@ -65,7 +65,7 @@ func (s *Service) Find(ctx context.Context, number string) (Person, error) {
 	if err != nil {
 		return Person{}, fmt.Errorf("the service that knows callers does not answer: %w", plain(err))
 	}
-	defer res.Body.Close() //nolint:errcheck // it was read
+	defer func() { _ = res.Body.Close() }() // it was read
 	if res.StatusCode != http.StatusOK {
 		return Person{}, fmt.Errorf("the service that knows callers answers %d", res.StatusCode)
 	}

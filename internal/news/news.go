@@ -39,12 +39,3 @@ func (i Item) String() string {
 		"reconnecting", "not_live", "live", "visiting", "promoted", "?",
 	}[min(i, items)]
 }
-
-// All lists every item, for tables and tests.
-func All() []Item {
-	all := make([]Item, items)
-	for i := range all {
-		all[i] = Item(i)
-	}
-	return all
-}

@@ -15,7 +15,7 @@ func TestKeysAreTones(t *testing.T) {
 			l, _ := Open("")
 			p := NewPlayer(l, "en")
 			port := p.Over(&meeting{Tone: audio.NewTone(300, rate, -20)})
-			if !p.Key(key, 200) || !p.Key(key, 200) {
+			if first, again := p.Key(key, 200), p.Key(key, 200); !first || !again {
 				t.Fatalf("%c is no key", key)
 			}
 			during := pull(port, rate, 10)

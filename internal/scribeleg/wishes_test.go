@@ -72,12 +72,10 @@ func TestLanguages(t *testing.T) {
 		t.Errorf("who does not say it speaks %q", got)
 	}
 	m := conference.Meeting{Data: meetxml.Metadata{Languages: []string{"es", "fr", "no tag!"}}}
-	for _, l := range []meetxml.Listener{
+	m.People = append(m.People, []meetxml.Listener{
 		{Target: "fr"}, {Target: "zh-CN"}, {Target: "fr"}, {Target: ""}, {Target: "en"}, {Target: "EN-us"}, {Target: "no tag!"},
 		{Target: "en", Language: "fr-FR", Speaks: true}, {Target: "it", Speaks: true},
-	} {
-		m.People = append(m.People, l)
-	}
+	}...)
 	if got := targets(m, "en-US"); !slices.Equal(got, []string{"fr", "zh-CN", "en", "es"}) {
 		t.Errorf("into %q", got)
 	}
@@ -115,7 +113,7 @@ func (s *scroll) Say(_ context.Context, m *stanza.Elem) error {
 // client unescapes HTML before it reads JSON (acceptance 9 of the transcription spec).
 func TestWhatTheRoomReads(t *testing.T) {
 	for _, text := range []string{
-		"good morning", `she said "no" & left`, "&quot;,&#39;&lt;b&gt;", "<script>alert('x')</script>]]>", "🙂👨‍👩‍👧 emoji", "שלום עולם ‏مرحبا", "tab\tline\nend", `back\slash {"type":"x"}`,
+		"good morning", `she said "no" & left`, "&quot;,&#39;&lt;b&gt;", "<script>alert('x')</script>]]>", "🙂👨‍👩‍👧 emoji", "שלום עולם \u200fمرحبا", "tab\tline\nend", `back\slash {"type":"x"}`,
 		strings.Repeat("0123456789 ", 1000),
 	} {
 		for _, kind := range []transcript.Kind{transcript.Speech, transcript.Translation} {

@@ -241,16 +241,6 @@ func rtpMap(v string) RTPMap {
 	return m
 }
 
-// Audio is the first audio line that is not refused, or nil.
-func (s *Session) Audio() *Media {
-	for i := range s.Media {
-		if m := &s.Media[i]; m.Kind == "audio" && m.Port != 0 && m.profile() != unknown {
-			return m
-		}
-	}
-	return nil
-}
-
 // remote is where m wants its RTP. A host name, 0.0.0.0 or nonsense gives an invalid address.
 func (s *Session) remote(m *Media) netip.AddrPort {
 	conn := m.Conn

@@ -53,30 +53,6 @@ func (f *Focus) ReplaceTransport(name, nick string, b *sfu.Bridge) {
 	})
 }
 
-// Terminate ends one member's session with a reason and invites nobody.
-func (f *Focus) Terminate(name, nick, reason, text string) {
-	f.sync(func() {
-		if r := f.roomOf(name); r != nil && r.members[nick] != nil {
-			f.terminate(r, r.members[nick], reason, text)
-		}
-	})
-}
-
-// Leave has the focus leave a room and forget it.
-func (f *Focus) Leave(name string) {
-	f.sync(func() {
-		r := f.roomOf(name)
-		if r == nil {
-			return
-		}
-		for _, m := range r.members {
-			m.close()
-		}
-		delete(f.rooms, r.jid.String())
-		f.wire.Send(stanza.New("jabber:client", "presence", "type", "unavailable", "to", r.jid.With("focus").String()))
-	})
-}
-
 // Restarts is how often a member has asked for a new session because its media was lost.
 func (f *Focus) Restarts(nick string) (n int) {
 	f.sync(func() { n = f.restart[nick] })

@@ -39,19 +39,3 @@ func owned(list []jingle.Source, nick string) []jingle.Source {
 	}
 	return out
 }
-
-// Hangup hangs a gateway up by its seat in a room, as for a moderator, and gives the answer, nil if there was none in 10 s.
-func (f *Focus) Hangup(name, nick string) *stanza.Elem {
-	answer := make(chan *stanza.Elem, 1)
-	f.sync(func() {
-		if r := f.roomOf(name); r != nil {
-			f.request(r.jid.With(nick).String(), stanza.New("urn:xmpp:rayo:1", "hangup"), "set", func(res *stanza.Elem) { answer <- res })
-		}
-	})
-	select {
-	case e := <-answer:
-		return e
-	case <-time.After(10 * time.Second):
-		return nil
-	}
-}

@@ -73,9 +73,6 @@ func (r *UDP) Addr() netip.AddrPort { return addrOf(r.front) }
 // Back is where the target sees the client.
 func (r *UDP) Back() netip.AddrPort { return addrOf(r.back) }
 
-// SetClient says where the client is, before it has sent anything.
-func (r *UDP) SetClient(at netip.AddrPort) { r.client.Store(&at) }
-
 func addrOf(c *net.UDPConn) netip.AddrPort {
 	a := c.LocalAddr().(*net.UDPAddr).AddrPort()
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
