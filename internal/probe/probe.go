@@ -132,7 +132,7 @@ func (p *Prober) try(ctx context.Context) (err error) {
 		case <-e.heard:
 			return nil
 		case <-ctx.Done():
-			return errors.New("Health check call failed with no media!") //nolint:revive // as Jigasi says it: monitoring looks for it
+			return noMedia(phone)
 		case ev, ok := <-phone.Events():
 			switch {
 			case !ok || ev.Signal == nil && ev.Phase == leg.Over:
@@ -142,6 +142,16 @@ func (p *Prober) try(ctx context.Context) (err error) {
 			}
 		}
 	}
+}
+
+// noMedia is what Jigasi says of a call without sound, as monitoring looks for it: with what the far end says of the
+// session in X-session-info of its answer.
+func noMedia(phone leg.Phone) error {
+	text := "Health check call failed with no media!"
+	if p, ok := phone.(interface{ SessionInfo() string }); ok && p.SessionInfo() != "" {
+		text += " Session info:" + p.SessionInfo()
+	}
+	return errors.New(text)
 }
 
 func hangup(phone leg.Phone) {

@@ -11,6 +11,7 @@ import (
 
 	"jigasi/internal/cause"
 	"jigasi/internal/leg"
+	"jigasi/internal/media"
 	"jigasi/internal/probe"
 	"jigasi/internal/testleg"
 )
@@ -20,8 +21,15 @@ type called struct {
 	calls    atomic.Int32
 	play     func(p *testleg.Phone)
 	err      error
+	silent   bool        // who answers says nothing
 	recovers atomic.Bool // answers from now on
 }
+
+// silent is a phone that is picked up, and nothing is heard of it.
+type silent struct{ *testleg.Phone }
+
+func (silent) Connect(media.Port)  {}
+func (silent) SessionInfo() string { return "node 7" }
 
 func (c *called) dial(context.Context) (leg.Phone, error) {
 	c.calls.Add(1)
@@ -33,6 +41,9 @@ func (c *called) dial(context.Context) (leg.Phone, error) {
 		answers(p)
 	} else {
 		c.play(p)
+	}
+	if c.silent {
+		return silent{p}, nil
 	}
 	return p, nil
 }
@@ -70,6 +81,7 @@ func TestBadCalls(t *testing.T) {
 			p.Tell(leg.Event{Phase: leg.Over, Why: cause.Cause{Code: cause.Busy, Text: "Busy Here"}})
 		}}, "Busy Here"},
 		"no answer":   {&called{play: func(*testleg.Phone) {}}, "no media"},
+		"no sound":    {&called{play: answers, silent: true}, "Health check call failed with no media! Session info:node 7"},
 		"not placed":  {&called{err: errors.New("no ports")}, "no ports"},
 		"it recovers": {&called{play: func(*testleg.Phone) {}}, ""},
 	} {

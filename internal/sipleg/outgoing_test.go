@@ -48,9 +48,12 @@ func TestOutgoing(t *testing.T) {
 	legEvent(t, l, status("Ringing"))
 	d.Progress(describe(40000)) // early media
 	legEvent(t, l, status("Connecting*"))
-	d.Answer(describe(40000))
+	d.Answer(describe(40000), sip.Header{Name: "x-Session-Info", Value: "node 7"})
 	legEvent(t, l, phase(leg.Up))
 	legEvent(t, l, status("Connected"))
+	if got := l.SessionInfo(); got != "node 7" {
+		t.Errorf("the phone says of the session %q", got)
+	}
 	sipEvent(t, d, sip.Confirmed)
 	d.Hangup(cause.Cause{Code: cause.Normal})
 	over(t, l, cause.Normal)

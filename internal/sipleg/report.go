@@ -2,9 +2,21 @@ package sipleg
 
 import (
 	"log/slog"
+	"strings"
 
 	"jigasi/internal/leg"
 )
+
+// maxSessionInfo bounds what is kept of a header.
+const maxSessionInfo = 200
+
+// SessionInfo is what the phone said of the session in X-session-info of its answer, "" for nothing.
+func (l *Leg) SessionInfo() string {
+	if s := l.info200.Load(); s != nil {
+		return strings.ToValidUTF8(*s, "?")
+	}
+	return ""
+}
 
 // Report implements leg.Leg.
 func (l *Leg) Report() leg.Report {

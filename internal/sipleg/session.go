@@ -143,6 +143,10 @@ func (l *Leg) happened(e sip.Event) {
 	case sip.Progress:
 		l.progress(e)
 	case sip.Answered:
+		if info := e.Header("X-session-info"); info != "" {
+			info = info[:min(len(info), maxSessionInfo)]
+			l.info200.Store(&info)
+		}
 		if err := l.pickedUp(e.SDP); err != nil {
 			l.leave(cause.Of(err))
 			return

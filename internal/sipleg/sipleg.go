@@ -74,6 +74,7 @@ type Leg struct {
 	// Owned by run.
 	dialog  *sip.Dialog
 	shown   atomic.Pointer[sip.Dialog]    // the same, for Report
+	info200 atomic.Pointer[string]        // what the phone's answer says of the session
 	ways    []func() (*sip.Dialog, error) // outgoing: how the call can still be placed
 	tried   func() (*sip.Dialog, error)   // the last of them
 	phase   leg.Phase
