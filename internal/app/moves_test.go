@@ -6,6 +6,7 @@ import (
 
 	"jigasi/internal/call"
 	"jigasi/internal/cause"
+	"jigasi/internal/config"
 	"jigasi/internal/lab"
 	"jigasi/internal/lab/sfu"
 	"jigasi/internal/stanza"
@@ -65,7 +66,7 @@ func TestCallSurvives(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			m := start(t, lab.Options{}, nil)
+			m := start(t, lab.Options{}, func(cfg *config.Config) { cfg.Admin.Port = freePort(t) })
 			p, heard := connected(t, m)
 			id := m.app.Calls()[0].ID
 			tt.do(t, m)
@@ -73,6 +74,10 @@ func TestCallSurvives(t *testing.T) {
 			eventually(t, 25*time.Second, "everybody hears everybody again", heard)
 			if all := m.app.Calls(); len(all) != 1 || all[0].ID != id {
 				t.Errorf("calls %+v, want the same one", all)
+			}
+			moved := map[bool]float64{true: 1}[tt.name == "transport-replace"]
+			if got := m.stats(t)["total_calls_with_jvb_migrate"]; got != moved {
+				t.Errorf("%v calls that moved to another bridge, want %v", got, moved)
 			}
 			p.d.Hangup(cause.Cause{Code: cause.Normal})
 			eventually(t, 15*time.Second, "the call ends", func() bool { return len(m.app.Calls()) == 0 })

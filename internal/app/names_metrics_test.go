@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -60,6 +61,30 @@ func get(t *testing.T, url, accept string) (kind, body string) {
 	return res.Header.Get("Content-Type"), string(b)
 }
 
+// stats are those of /about/stats.
+func (m *meeting) stats(t *testing.T) map[string]any {
+	t.Helper()
+	_, body := get(t, "http://"+m.app.AdminAddr()+"/about/stats", "")
+	var stats map[string]any
+	if err := json.Unmarshal([]byte(body), &stats); err != nil {
+		t.Fatal(err)
+	}
+	return stats
+}
+
+// TestFailedLoginsAreCounted: a call whose login fails is told so, and counted once.
+func TestFailedLoginsAreCounted(t *testing.T) {
+	t.Parallel()
+	m := start(t, lab.Options{}, func(c *config.Config) {
+		c.Admin.Port = freePort(t)
+		c.XMPP.Server = fmt.Sprintf("127.0.0.1:%d", freePort(t)) // nobody listens there
+	})
+	if p, why := m.tryCall(t, "alpha", 440, "PCMU"); p != nil || why.Status != 503 {
+		t.Errorf("the call is answered, or ends by %v", why)
+	}
+	eventually(t, 15*time.Second, "it is counted", func() bool { return m.stats(t)["total_calls_with_connection_failed"] == 1. })
+}
+
 // TestStatisticsByName: after a call that was moved to another bridge, every name that monitoring relies on is there, in
 // /about/stats, in both text forms of /metrics and in JSON, and what the call was counts.
 func TestStatisticsByName(t *testing.T) {
@@ -79,12 +104,7 @@ func TestStatisticsByName(t *testing.T) {
 	eventually(t, 30*time.Second, "everybody hears everybody again", heard)
 	p.d.Hangup(cause.Cause{Code: cause.Normal})
 	eventually(t, 15*time.Second, "the call ends", func() bool { return len(m.app.Calls()) == 0 })
-	url := "http://" + m.app.AdminAddr()
-	_, body := get(t, url+"/about/stats", "")
-	var stats map[string]any
-	if err := json.Unmarshal([]byte(body), &stats); err != nil {
-		t.Fatal(err)
-	}
+	url, stats := "http://"+m.app.AdminAddr(), m.stats(t)
 	for _, name := range oldStats {
 		if _, ok := stats[name]; !ok {
 			t.Errorf("/about/stats has no %s", name)

@@ -147,6 +147,9 @@ func TestBridgeDiesAndAnotherComes(t *testing.T) {
 	second := <-m.accepted
 	m.reaches(leg.Up)
 	m.heard()
+	if c := m.l.opt.Counts; c.Waited.Load() != 1 || c.Returned.Load() != 1 || c.Unheard.Load() != 0 || c.Moved.Load() != 0 {
+		t.Errorf("counts %d waits, %d returns, %d unheard, %d moves", c.Waited.Load(), c.Returned.Load(), c.Unheard.Load(), c.Moved.Load())
+	}
 	if first.Sources[0] != second.Sources[0] || first.Transport.Ufrag == second.Transport.Ufrag {
 		t.Errorf("accepts by %+v, then %+v", first, second)
 	}
@@ -167,6 +170,9 @@ func TestT25_WrongFingerprintIsNoBridge(t *testing.T) {
 	<-m.accepted
 	m.reaches(leg.Moving)
 	<-m.restarts
+	if n := m.l.opt.Counts.Unheard.Load(); n != 1 {
+		t.Errorf("%d calls without the bridge's sound are counted", n)
+	}
 	for range 20 {
 		m.l.Audio().Push(said(media.Narrow, 440))
 	}

@@ -4,7 +4,6 @@ package meetmedia
 
 import (
 	"context"
-	"log/slog"
 	"sync"
 
 	"jigasi/internal/bridge"
@@ -65,7 +64,7 @@ func (l *Link) Connect(ctx context.Context, session *conference.Session, opt bri
 	l.conn, l.late, l.tried = conn, nil, tried
 	l.wg.Go(func() {
 		defer cause.Recover(func(why cause.Cause, stack []byte) {
-			xlog.Or(opt.Log).Error("panic while connecting media", xlog.Err, why.Err, slog.String("stack", string(stack)))
+			xlog.Or(opt.Log).Error("panic while connecting media", xlog.Err, why.Err, "stack", string(stack))
 			tried <- why
 		})
 		tried <- conn.Connect(ctx, o.Transport)

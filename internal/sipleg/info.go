@@ -53,17 +53,19 @@ func (l *Leg) flush() {
 	l.unsent = nil
 }
 
-// beat asks the phone whether it is there (gateway spec 3.8): two beats without answer end the call.
+// beat asks the phone whether it is there (gateway spec 3.8): two beats without answer end the call. One that was not
+// picked up yet is asked nothing, and has nothing to answer.
 func (l *Leg) beat() {
+	if l.phase != leg.Up {
+		return
+	}
 	if l.beats >= 2 {
 		l.opt.Counts.NoHeartbeat.Add(1)
 		l.leave(cause.Cause{Code: cause.Timeout, Text: "the phone answers no heartbeat: let it answer SIP INFO in JSON, or switch heartbeats off"})
 		return
 	}
 	l.beats++
-	if l.dialog != nil && l.phase == leg.Up {
-		l.dialog.Info(sipinfo.ContentType, sipinfo.Plain(sipinfo.Heartbeat), nil)
-	}
+	l.dialog.Info(sipinfo.ContentType, sipinfo.Plain(sipinfo.Heartbeat), nil)
 }
 
 // heartbeat is the ticker of beats, nil without.
