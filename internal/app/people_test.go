@@ -7,6 +7,7 @@ import (
 
 	"jigasi/internal/audio"
 	"jigasi/internal/call"
+	"jigasi/internal/cause"
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
 	"jigasi/internal/lab/sfu"
@@ -162,10 +163,16 @@ func TestRecordingIsAnnounced(t *testing.T) {
 	}
 }
 
-// TestFullMeeting: busy, or told so where the operator wants that.
+// TestFullMeeting: the caller is told so, or hears the busy tone where the operator wants that.
 func TestFullMeeting(t *testing.T) {
 	t.Parallel()
-	m := start(t, lab.Options{}, func(c *config.Config) { c.Sounds.TellFull = true })
+	busy := start(t, lab.Options{}, func(c *config.Config) { c.Sounds.TellFull = false })
+	busy.Join("alpha", 620)
+	busy.XMPP.Room("alpha").SetMax(1)
+	if p, why := busy.tryCall(t, "alpha", 440, "PCMU"); p != nil || why.Code != cause.Busy {
+		t.Errorf("the call is answered, or ends by %v", why)
+	}
+	m := start(t, lab.Options{}, nil)
 	m.Join("alpha", 620)
 	m.XMPP.Room("alpha").SetMax(1)
 	p := m.call(t, "alpha", 440, "PCMU") // answered, to be told

@@ -56,6 +56,7 @@ func TestReal24_Removals(t *testing.T) {
 		{"kick", "<item role='none'><actor nick='m'/><reason>enough</reason></item>" + status("307", "110"), cause.Kicked},
 		{"ban", "<item affiliation='outcast' role='none'/>" + status("301", "110"), cause.Banned},
 		{"destroy", "<item role='none'/><destroy><reason>done</reason></destroy>" + status("110"), cause.Destroyed},
+		{"destroy, and on elsewhere", "<item role='none'/><destroy jid='beta@conference.meet.localhost'><reason>moved</reason></destroy>" + status("110"), cause.Destroyed},
 		{"room became members-only", "<item role='none'/>" + status("322", "110"), cause.Kicked},
 		{"no longer a member", "<item role='none'/>" + status("321", "110"), cause.Kicked},
 		{"server shuts down", "<item role='none'/>" + status("332", "110"), cause.Unknown},

@@ -14,7 +14,7 @@ func Default() *Config {
 		XMPP:          defaultXMPP(),
 		SIP:           SIP{Enabled: true, Listen: []string{"udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"}, SessionTimer: 30 * time.Minute},
 		Media:         defaultMedia(),
-		Sounds:        Sounds{Enabled: true, Language: "en", Announce: true},
+		Sounds:        Sounds{Enabled: true, Language: "en", Announce: true, TellFull: true},
 		Transcription: defaultTranscription(),
 		Admin:         Admin{Host: "127.0.0.1", Port: 8788, TLSPort: 8743},
 		Health:        Health{Interval: 5 * time.Minute, Timeout: 10 * time.Minute},

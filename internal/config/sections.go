@@ -177,7 +177,7 @@ type Sounds struct {
 	Language string `yaml:"language" doc:"Language of the voice: en, de, fr or es."`
 	Announce bool   `yaml:"announce" doc:"Say when recording, live streaming or transcription begins and ends. Switch it off only where the law does not want it."`
 	Chimes   bool   `yaml:"chimes" doc:"A soft tone when somebody comes or goes, or nobody is there."`
-	TellFull bool   `yaml:"tell_full" doc:"Answer a caller to a full meeting to tell so, instead of giving the busy tone."`
+	TellFull bool   `yaml:"tell_full" doc:"Answer a caller to a full meeting to tell so; false gives the busy tone, which costs the caller nothing."`
 }
 
 // Opus is the encoder.
