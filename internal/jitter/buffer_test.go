@@ -15,8 +15,14 @@ type arrival struct {
 	at time.Duration
 }
 
-// watched sends count packets of 20 ms through the network net and pulls for as long; it gives the numbers played and how many
-// ticks had none, and tells after each tick how much is held.
+// play sends count packets of 20 ms through the network net and pulls for as long; it
+// gives the numbers played and how many ticks had none.
+func play(t *testing.T, b *jitter.Buffer, count int, net func(n int) (delay time.Duration, lost bool)) (played []int, concealed int) {
+	t.Helper()
+	return watched(t, b, count, net, func(int, time.Duration) {})
+}
+
+// watched is play that tells after each tick how much is held.
 func watched(t *testing.T, b *jitter.Buffer, count int, net func(n int) (delay time.Duration, lost bool), watch func(tick int, held time.Duration)) (played []int, concealed int) {
 	t.Helper()
 	var all []arrival
