@@ -246,11 +246,12 @@ func TestExportEnds(t *testing.T) {
 	eventually(t, "the first", func() bool { return len(b.finals("a")) == 1 && s.counts.Scribe.Words.Speakers.Load() == 0 })
 	k.say(saying("w3 w4"))
 	eventually(t, "the second", func() bool { return len(b.finals("a")) == 2 })
+	b.media("mute-a0", 1, 2, []byte{0xff}) // no sound: this one never comes
 	_ = b.c.CloseNow()
 	eventually(t, "the end", func() bool { return s.Meetings() == 0 })
 	files, _ := filepath.Glob(dir + "/*/*.jsonl")
 	text, err := os.ReadFile(files[0])
-	if err != nil || strings.Count(string(text), "JOIN") < 2 || strings.Count(string(text), "LEAVE") < 1 {
+	if err != nil || strings.Count(string(text), "JOIN") < 2 || strings.Count(string(text), "LEAVE") < 1 || strings.Contains(string(text), `"mute"`) {
 		t.Errorf("%v %s", err, text)
 	}
 }

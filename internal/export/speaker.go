@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"time"
 
+	chunk "jigasi/internal/media" // media is a kind of message here
 	"jigasi/internal/scribe"
 	"jigasi/internal/talk"
 	"jigasi/internal/transcript"
@@ -18,6 +19,7 @@ type speaker struct {
 	mute     bool // it speaks what we do not understand
 	voice    *scribe.Voice
 	talk     *talk.Source
+	joined   bool      // the transcript says that the voice is there
 	heard    time.Time // when sound came last
 }
 
@@ -50,23 +52,34 @@ func (s *speaker) hear(m *message, now time.Time) {
 	s.talk.Hear(talk.Packet{At: m.at, Number: m.chunk, Payload: sound}, now)
 }
 
-// join lets the speaker into the transcript.
+// join gives the speaker a voice.
 func (s *speaker) join(now time.Time) bool {
 	if !s.m.admit(now) {
 		return false
 	}
-	v, err := s.m.scribe.Join(transcript.Person{ID: s.person, Name: s.person}, s.language, now)
+	v, err := s.m.scribe.Listen(s.who(), s.person, s.language)
 	if err != nil {
 		return false
 	}
-	t, err := talk.New(&s.m.s.counts.Counts, v.Push)
+	t, err := talk.New(&s.m.s.counts.Counts, s.say)
 	if err != nil {
-		v.Leave(now)
+		v.End()
 		return false
 	}
-	s.voice, s.talk = v, t
+	s.voice, s.talk, s.joined = v, t, false
 	s.m.talking++
 	return true
+}
+
+func (s *speaker) who() transcript.Person { return transcript.Person{ID: s.person, Name: s.person} }
+
+// say takes 20 ms of what is said. With the first of them the speaker has come: before any word, and when it was said.
+func (s *speaker) say(c *chunk.Chunk, at time.Time) {
+	if !s.joined {
+		s.joined = true
+		s.m.scribe.Note(transcript.Join, s.who(), at)
+	}
+	s.voice.Push(c, at)
 }
 
 // leave lets it go; the last words still come.
@@ -75,7 +88,11 @@ func (s *speaker) leave(now time.Time) {
 		return
 	}
 	s.talk.Flush(now)
-	s.voice.Leave(now)
+	if s.joined {
+		s.voice.Leave(now)
+	} else {
+		s.voice.End() // nothing of it could be heard
+	}
 	s.voice, s.talk = nil, nil
 	s.m.talking--
 }
