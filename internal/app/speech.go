@@ -2,6 +2,7 @@ package app
 
 import (
 	"log/slog"
+	"path/filepath"
 	"time"
 
 	"jigasi/internal/admin"
@@ -22,9 +23,15 @@ func (s *speech) open(c config.Transcription, log *slog.Logger) error {
 	if s.services != nil {
 		return nil
 	}
-	var err error
-	s.services, err = words.NewServices(c, log)
-	return err
+	services, err := words.NewServices(c, log)
+	if err != nil {
+		return err
+	}
+	if c.Directory != "" {
+		services.Keep(filepath.Join(c.Directory, words.Minutes))
+	}
+	s.services = services
+	return nil
 }
 
 func (s *speech) close() {

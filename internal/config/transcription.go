@@ -25,7 +25,7 @@ type Transcription struct {
 	Fallback []string     `yaml:"fallback" doc:"Speech services to go on with, in this order, while the one before fails."`
 	Rooms    []RoomRule   `yaml:"rooms" doc:"Another choice for some rooms; the first that matches counts."`
 	Remote   RemoteChoice `yaml:"remote" doc:"A server of yours that chooses the speech service of each room; where it does not, the above counts."`
-	Budget   Budget       `yaml:"budget" doc:"How many minutes may be sent to speech services. They are counted in memory, anew after a restart."`
+	Budget   Budget       `yaml:"budget" doc:"How many minutes may be sent to speech services. What is used is kept in directory, over a restart; without one it is counted anew."`
 	Language string       `yaml:"language" doc:"What is spoken by those who do not say it: a tag such as en-US."`
 	Gate     bool         `yaml:"gate" doc:"Send only speech to the service, with what is just before and after it; saves money where minutes are paid."`
 

@@ -41,6 +41,23 @@ func (m *Meter) Used(now time.Time) (used time.Duration, spent bool) {
 	return m.used, m.used >= m.limit
 }
 
+// State is how much there was in this period, and when that began; zero where nothing was counted.
+func (m *Meter) State(now time.Time) (used time.Duration, since time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.since.IsZero() || m.period > 0 && now.Sub(m.since) >= m.period {
+		return 0, time.Time{}
+	}
+	return m.used, m.since
+}
+
+// Restore goes on with what State has given, in another process.
+func (m *Meter) Restore(used time.Duration, since time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.used, m.since = used, since
+}
+
 // A Budget is every Meter that a session is bound to; nil is none.
 type Budget []*Meter
 

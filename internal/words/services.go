@@ -31,6 +31,7 @@ type Services struct {
 	ends    []func()
 	meters  map[string]*recognize.Meter // by room or tenant
 	swept   time.Time
+	ledger  ledger
 }
 
 // NewServices makes the services that the configuration names for everybody, so that what is wrong with them is known
@@ -55,6 +56,7 @@ func NewServices(c config.Transcription, log *slog.Logger) (*Services, error) {
 
 // Close ends the services. No room may use them any more.
 func (s *Services) Close() {
+	s.closeMinutes()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, end := range s.ends {
@@ -209,6 +211,7 @@ func (s *Services) meter(key string, minutes int) *recognize.Meter {
 			}
 		}
 		m = recognize.NewMeter(time.Duration(minutes)*time.Minute, s.c.Budget.Period)
+		s.recall(key, m)
 		if len(s.meters) < maxMeters { // one more is counted for its session alone
 			s.meters[key] = m
 		}
