@@ -139,6 +139,7 @@ type caller struct {
 	d     *sip.Dialog
 	port  *rtpport.Port
 	offer string        // our offer, with the keys of SRTP if there are any
+	infos               // what the gateway said by INFO
 	over  chan struct{} // closed when the dialog has ended, of a call of ours
 	*ear
 }
@@ -216,7 +217,11 @@ func (m *meeting) place(t *testing.T, w wish) (*caller, cause.Cause) {
 			go func() {
 				defer close(c.over)
 				for e := range c.d.Events() {
-					if e.Reply != nil {
+					switch {
+					case e.Kind == sip.Info:
+						e.Reply(200, nil)
+						c.informed(string(e.Body))
+					case e.Reply != nil:
 						e.Reply(200, offer)
 					}
 				}

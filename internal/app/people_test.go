@@ -11,6 +11,7 @@ import (
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
 	"jigasi/internal/lab/sfu"
+	"jigasi/internal/sip"
 	"jigasi/internal/stanza"
 )
 
@@ -56,6 +57,7 @@ func TestLobby(t *testing.T) {
 			p := m.call(t, "alpha", 440, "PCMU") // answered while it waits
 			eventually(t, 5*time.Second, "the phone is in the lobby", m.waits(t))
 			eventually(t, 5*time.Second, "the phone is told that it has to wait", p.voice)
+			eventually(t, 20*time.Second, "the phone hears that it is not forgotten", func() bool { return p.tone(440) > -40 && !p.voice() })
 			if len(a.Others()) != 1 {
 				t.Errorf("the room sees %v", a.Others())
 			}
@@ -86,6 +88,81 @@ func TestLobbyDenied(t *testing.T) {
 	eventually(t, 20*time.Second, "the call ends", func() bool { return len(m.app.Calls()) == 0 })
 	if len(a.Others()) != 0 {
 		t.Errorf("the room sees %v", a.Others())
+	}
+}
+
+// TestDialledIntoALobby: a phone that is called into a room with a lobby is answered, waits, is told, let in, and heard.
+func TestDialledIntoALobby(t *testing.T) {
+	t.Parallel()
+	m := start(t, lab.Options{}, withBrewery)
+	uri, answered, _ := phones(t, m, 200)
+	a := m.Join("alpha", 620)
+	m.Join("alpha", 880)
+	eventually(t, 5*time.Second, "the focus sees the gateway", joined(m))
+	m.XMPP.Room("alpha").SetLobby(true)
+	if res := m.Focus.Dial("alpha@"+m.XMPP.MUC(), uri); res == nil || res.Get("type") != "result" {
+		t.Fatalf("dial: %v", res)
+	}
+	p := <-answered
+	eventually(t, 5*time.Second, "the phone is in the lobby", m.waits(t))
+	eventually(t, 10*time.Second, "the phone is told that it has to wait", p.voice)
+	if len(a.Others()) != 1 {
+		t.Errorf("the room sees %v", a.Others())
+	}
+	m.XMPP.Room("alpha").Admit(m.XMPP.Room("alpha").Waiting()[0])
+	eventually(t, 15*time.Second, "everybody hears everybody", func() bool { return hears(a, 440)() && p.tone(620) > -26 && p.tone(880) > -26 })
+}
+
+// TestPasswordOfTheRoom: given by a header, or by INFO where it is asked for; a wrong one does not open the room, and without
+// one the call is refused where nobody is asked.
+func TestPasswordOfTheRoom(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		header  string
+		wait    time.Duration
+		infos   []string
+		refused cause.Code
+		ends    bool
+	}{
+		"by a header":               {header: "1234"},
+		"by a wrong one":            {header: "4321", refused: cause.Forbidden},
+		"by none":                   {refused: cause.Forbidden},
+		"by INFO":                   {wait: time.Minute, infos: []string{"1234"}},
+		"by INFO, after wrong ones": {header: "4321", wait: time.Minute, infos: []string{"0000", "1234"}},
+		"by three wrong ones":       {wait: time.Minute, infos: []string{"1", "2", "3"}, ends: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := start(t, lab.Options{}, func(c *config.Config) { c.Meeting.PasswordWait = tt.wait })
+			a := m.Join("alpha", 620)
+			m.Join("alpha", 880)
+			eventually(t, 5*time.Second, "the people are in", func() bool { return len(a.Others()) == 1 })
+			m.XMPP.Room("alpha").SetPassword("1234")
+			w := wish{room: "alpha", hz: 440, codecs: []string{"PCMU"}}
+			if tt.header != "" {
+				w.headers = []sip.Header{{Name: "Jitsi-Conference-Room-Pass", Value: tt.header}}
+			}
+			p, why := m.place(t, w)
+			if tt.refused != cause.Unknown {
+				if p != nil || why.Code != tt.refused {
+					t.Errorf("%v, ended by %v", p, why)
+				}
+				return
+			}
+			if p == nil {
+				t.Fatalf("refused: %v", why)
+			}
+			for _, pw := range tt.infos {
+				if s := p.says(t, inJSON, `{"t":4,"d":{"pwd":"`+pw+`"}}`); s != 200 {
+					t.Errorf("a password is answered by %d", s)
+				}
+			}
+			if tt.ends {
+				eventually(t, 15*time.Second, "the call ends", func() bool { return len(m.app.Calls()) == 0 })
+				return
+			}
+			eventually(t, 15*time.Second, "everybody hears everybody", func() bool { return hears(a, 440)() && p.tone(620) > -26 && p.tone(880) > -26 })
+		})
 	}
 }
 

@@ -53,9 +53,11 @@ func TestVisitor(t *testing.T) {
 	star6()
 	eventually(t, 5*time.Second, "the hand is raised", func() bool { return node.Presence(nick).Kid("", "jitsi_participant_raisedHand") != nil })
 	unheard(t, a)
+	p.reads(t, 0, `{"t":12,"d":true}`, `"type":"muteRequest","data":{"audio":true}`)
 
 	m.Focus.SendVisitors("v1", lab.Node, false)
 	node.Promote(nick, true)
+	p.reads(t, 2, `{"t":12,"d":false}`)
 	eventually(t, 10*time.Second, "the phone is in the room", func() bool { return len(a.Others()) == 2 })
 	eventually(t, 15*time.Second, "the phone hears the meeting from there", meeting)
 	if hears(a, 440)() {
@@ -120,9 +122,11 @@ func TestMeetingBecomesLive(t *testing.T) {
 		all := m.app.Calls()
 		return q.Waiting(room) == 1 && len(all) == 1 && all[0].State == call.Waiting
 	})
+	p.reads(t, 0, `{"t":15,"d":false}`)
 	m.Focus.SetLive(true)
 	q.Say(room, `{"status":"live","randomDelayMs":50}`)
 	visitor(t, node)
+	p.reads(t, 1, `{"t":15,"d":true}`, `{"t":12,"d":true}`)
 	eventually(t, 20*time.Second, "the phone hears the meeting", func() bool { return p.tone(620) > -36 && p.tone(880) > -36 })
 }
 

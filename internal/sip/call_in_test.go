@@ -87,6 +87,7 @@ func TestReasonsOfOld(t *testing.T) {
 	for code, want := range map[cause.Code]string{
 		cause.NoMedia:  `SIP;cause=408;text="Stopped receiving media", Q.850;cause=31;text="look"`,
 		cause.NoInvite: `SIP;cause=408;text="No invite from conference focus", Q.850;cause=41;text="look"`,
+		cause.Timeout:  `SIP;cause=408;text="look", Q.850;cause=102;text="look"`,
 	} {
 		play(t, sip.Options{}, func(s *scene) {
 			d, tag := s.up("")

@@ -324,7 +324,12 @@ func reason(why cause.Cause) string {
 	if r := []rune(text); len(r) > 120 {
 		text = string(r[:120])
 	}
-	return expected[why.Code] + fmt.Sprintf(`Q.850;cause=%d;text="%s"`, why.Code.Q850(), text)
+	old := expected[why.Code]
+	if why.Code == cause.Timeout { // also Jigasi's "No response on heartbeat"
+		short, _, _ := strings.Cut(text, ": ")
+		old = fmt.Sprintf(`SIP;cause=408;text="%s", `, short)
+	}
+	return old + fmt.Sprintf(`Q.850;cause=%d;text="%s"`, why.Code.Q850(), text)
 }
 
 // Info sends an INFO request; done, which may be nil, learns the status, 0 for none. It runs

@@ -61,7 +61,7 @@ func (l *Leg) beat() {
 	}
 	if l.beats >= 2 {
 		l.opt.Counts.NoHeartbeat.Add(1)
-		l.leave(cause.Cause{Code: cause.Timeout, Text: "the phone answers no heartbeat: let it answer SIP INFO in JSON, or switch heartbeats off"})
+		l.leave(cause.Cause{Code: cause.Timeout, Text: "No response on heartbeat: let the phone answer SIP INFO in JSON, or switch heartbeats off"})
 		return
 	}
 	l.beats++
