@@ -94,6 +94,9 @@ func (a *App) callLogin(p exchange.Place) xmpp.Options {
 	}
 	if p.Token != "" && p.UserID != "" {
 		o.User = p.UserID
+		if _, domain, ok := strings.Cut(p.UserID, "@"); ok { // the login is in the user's domain, as everywhere
+			o.Domain = domain
+		}
 	}
 	if a.cfg.XMPP.UniqueUser && o.User != "" {
 		local, domain, _ := strings.Cut(o.User, "@")

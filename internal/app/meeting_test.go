@@ -168,6 +168,7 @@ type wish struct {
 	srtp    sdp.Policy
 	from    string
 	noName  bool // no display name
+	noRoom  bool // the headers name it, if anything does
 	headers []sip.Header
 }
 
@@ -188,13 +189,16 @@ func (m *meeting) place(t *testing.T, w wish) (*caller, cause.Cause) {
 	offer, keys := local.Offer()
 	local.Keys = keys
 	c.offer = string(offer)
+	if !w.noRoom {
+		w.headers = append(w.headers, sip.Header{Name: "Jitsi-Conference-Room", Value: w.room})
+	}
 	name := "Phone"
 	if w.noName {
 		name = ""
 	}
 	c.d, err = m.ua.Dial(t.Context(), sip.DialOptions{
 		To: "sip:gw@" + m.gateway(), From: w.from, Name: name, SDP: offer,
-		Headers: append(w.headers, sip.Header{Name: "Jitsi-Conference-Room", Value: w.room}),
+		Headers: w.headers,
 	})
 	if err != nil {
 		t.Fatal(err)

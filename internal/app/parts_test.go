@@ -60,6 +60,13 @@ func TestAccountSettings(t *testing.T) {
 			t.Errorf("%+v", login)
 		}
 	}
+	place := exchange.Place{Target: route("plain", "X-Room-Name"), Nick: "1f2e3d4c"}
+	for unique, want := range map[bool]string{false: "sip@auth.meet.example.com", true: "sip-1f2e3d4c@auth.meet.example.com"} { // each call its own, where the server wants that
+		a.cfg.XMPP.UniqueUser = unique
+		if l := a.callLogin(place); l.User != want || l.Resource != "1f2e3d4c" {
+			t.Errorf("logs in as %s/%s, want %s", l.User, l.Resource, want)
+		}
+	}
 	for may, acc := range map[bool]config.SIPAccount{true: {URI: "a@b.example", CallUnreg: true}, false: {URI: "a@b.example"}} {
 		if account(acc).CallUnregistered != may {
 			t.Errorf("calls without registration: want %v", may)
