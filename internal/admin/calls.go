@@ -23,7 +23,8 @@ type Calls interface {
 // A Call is one call in short. Times are in ms.
 type Call struct {
 	ID        string    `json:"id"`
-	Direction string    `json:"direction"` // in or out
+	Direction string    `json:"direction"`         // in or out
+	Account   string    `json:"account,omitempty"` // by which it came, or went first; not of a trunk
 	Peer      string    `json:"peer"`
 	Room      string    `json:"room"`
 	State     string    `json:"state"`

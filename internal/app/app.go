@@ -159,7 +159,7 @@ func (a *App) exchangeOptions() exchange.Options {
 			MoveLimit: a.opt.Away, RingLimit: cfg.Limits.Ring + ringSlack, WaitLimit: max(waitLimit, cfg.Visitors.Queue.Timeout+waitSlack),
 			AnswerAfter: never(cfg.Meeting.AloneAnswer), TellFull: cfg.Sounds.TellFull && cfg.Sounds.Enabled,
 		},
-		Shown:      a.shownCallee,
+		Callee:     a.callee,
 		Dialling:   exchange.DialLimits{PerRoom: cfg.DialOut.PerRoom, PerMinute: cfg.DialOut.PerMinute, AtOnce: cfg.DialOut.AtOnce, Longest: cfg.DialOut.Longest},
 		Overloaded: a.strain.why,
 		Sit:        a.sit, Dial: a.dial, Changed: a.breweries.Changed, Ended: a.ended, Log: a.log,

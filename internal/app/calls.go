@@ -24,7 +24,7 @@ func (c callREST) List() (running, ended []admin.Call) {
 
 func inShort(r exchange.Record) admin.Call {
 	c := admin.Call{
-		ID: r.ID, Direction: "in", Peer: r.Peer, Room: r.Room.String(), State: r.State.String(), Began: r.Began,
+		ID: r.ID, Direction: "in", Account: r.Account, Peer: r.Peer, Room: r.Room.String(), State: r.State.String(), Began: r.Began,
 		LastedMS: r.Lasted.Milliseconds(), JoiningMS: r.Joining.Milliseconds(), TalkingMS: r.Talking.Milliseconds(),
 	}
 	if r.Outgoing {

@@ -85,6 +85,9 @@ func TestNumbersAreMasked(t *testing.T) {
 				p := a.Sees(nick)
 				return p != nil && p.Kid("http://jabber.org/protocol/nick", "nick").Text == want
 			})
+			if c := m.app.Calls()[0]; c.Account != "pbx" {
+				t.Errorf("%+v", c)
+			}
 			if seen := fmt.Sprint(a.Sees(nick)); rule != "full" && strings.Contains(seen, "30123456") {
 				t.Errorf("the number stands in %s", seen)
 			}

@@ -61,8 +61,8 @@ type measures struct {
 }
 
 type ending struct {
-	direction, result string
-	cause             cause.Code
+	account, direction, result string
+	cause                      cause.Code
 }
 
 type flow struct{ leg, direction string }
@@ -92,7 +92,7 @@ func (m *measures) take(d exchange.Detail) {
 			m.stages[stage].observe(took)
 		}
 	}
-	e := ending{direction: direction(d.Outgoing), result: "failed", cause: d.Cause.Code}
+	e := ending{account: d.Account, direction: direction(d.Outgoing), result: "failed", cause: d.Cause.Code}
 	phone, seat := numbers(d.Phone.Facts), numbers(d.Seat.Facts)
 	if d.Talking > 0 {
 		e.result = "talked"
@@ -151,7 +151,7 @@ func (m *measures) samples() []admin.Sample {
 	defer m.mu.Unlock()
 	out = append(out, count("jigasi_rtp_one_way_calls_total", "Calls that had sound in one direction only: look at NAT and firewalls.", m.oneWay))
 	for e, n := range m.ended {
-		out = append(out, count("jigasi_calls_total", "Calls that have ended.", n, label("direction", e.direction), label("result", e.result), label("cause", e.cause.String())))
+		out = append(out, count("jigasi_calls_total", "Calls that have ended.", n, label("account", e.account), label("direction", e.direction), label("result", e.result), label("cause", e.cause.String())))
 	}
 	for _, leg := range []string{"phone", "meeting"} {
 		for _, way := range []string{"in", "out"} {

@@ -36,12 +36,8 @@ func (a *App) callMetrics() []admin.Sample {
 		gauge("jigasi_rtp_ports_in_use", "Pairs of RTP ports in use.", float64(a.pool.InUse())),
 		count("jigasi_panics_total", "Panics that were contained.", a.panics.Load()),
 	}
-	active := map[string]int{"in": 0, "out": 0}
-	for _, c := range a.exchange.Calls() {
-		active[direction(c.Outgoing)]++
-	}
-	for way, n := range active {
-		out = append(out, gauge("jigasi_calls_active", "Calls of any state, by direction.", float64(n), label("direction", way)))
+	for by, n := range a.active() {
+		out = append(out, gauge("jigasi_calls_active", "Calls of any state, by account and direction.", float64(n), label("account", by.account), label("direction", by.direction)))
 	}
 	if a.clock != nil {
 		c := a.clock.Stats()
@@ -60,6 +56,18 @@ func (a *App) callMetrics() []admin.Sample {
 		}
 	}
 	return out
+}
+
+// active counts the calls that run, by account and direction; trunks are an account without a name.
+func (a *App) active() map[ending]int {
+	n := map[ending]int{{direction: "in"}: 0, {direction: "out"}: 0}
+	for _, acc := range a.cfg.SIP.Accounts {
+		n[ending{account: acc.ID, direction: "in"}], n[ending{account: acc.ID, direction: "out"}] = 0, 0
+	}
+	for _, c := range a.exchange.Calls() {
+		n[ending{account: c.Account, direction: direction(c.Outgoing)}]++
+	}
+	return n
 }
 
 func (a *App) sipMetrics() []admin.Sample {

@@ -23,13 +23,14 @@ func (a *App) caller(p exchange.Place) func(context.Context) (name, avatar, emai
 	}
 }
 
-// shownCallee is what the room sees of a number that is called, by the rule of the account by which it is called.
-func (a *App) shownCallee(number string) string {
+// callee is what the room sees of a number that is called, by the rule of the account by which it is called, and that account.
+func (a *App) callee(number string) (shown, account string) {
 	rule := a.cfg.Meeting.CallerName
 	if ways, err := a.plan.Route(number); err == nil {
-		rule = cmp.Or(a.accountOr(ways[0].Account).CallerName, rule)
+		acc := a.accountOr(ways[0].Account)
+		rule, account = cmp.Or(acc.CallerName, rule), acc.ID
 	}
-	return shownName(rule, number)
+	return shownName(rule, number), account
 }
 
 // shownName is what people in the meeting see of a phone. A name is shown as it is; a number by the operator's rule:

@@ -32,8 +32,8 @@ var oldGauges = map[string]bool{
 
 // ourMetrics are what operators ask for beside those, with the labels that say which.
 var ourMetrics = []string{
-	`jigasi_sip_requests_total{code="200",direction="in",method="INVITE"}`, `jigasi_calls_active{direction="in"}`, `jigasi_calls_active{direction="out"}`,
-	`jigasi_calls_total{cause="normal",direction="in",result="talked"}`, `jigasi_call_setup_seconds_bucket{stage="joining",le=`, `jigasi_call_setup_seconds_sum{stage="answering"}`,
+	`jigasi_sip_requests_total{code="200",direction="in",method="INVITE"}`, `jigasi_calls_active{account="",direction="in"}`, `jigasi_calls_active{account="",direction="out"}`,
+	`jigasi_calls_total{account="",cause="normal",direction="in",result="talked"}`, `jigasi_call_setup_seconds_bucket{stage="joining",le=`, `jigasi_call_setup_seconds_sum{stage="answering"}`,
 	`jigasi_call_duration_seconds_count`, `jigasi_rtp_packets_total{direction="in",leg="phone"}`, `jigasi_rtp_packets_total{direction="out",leg="meeting"}`,
 	`jigasi_rtp_lost_total{leg="phone"}`, `jigasi_rtp_jitter_seconds_bucket{le=`, `jigasi_rtp_one_way_calls_total`, `jigasi_lobby_wait_seconds_count`,
 	`jigasi_xmpp_connected{brewery="one"} 1`, `jigasi_brewery_joined{brewery="one"} 1`, `jigasi_stress_level`, `jigasi_build_info{`, `jigasi_check_up{check="brewery"}`,

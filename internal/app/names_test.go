@@ -17,11 +17,11 @@ func TestShownCallee(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := &App{cfg: cfg, plan: p}
-	for number, want := range map[string]string{
-		"+4930123456": "+4930123456", "tel:+43 1 23456789": "Phone", "+41443334455": "Phone \u2026455", "+19001234567": "Phone \u2026567",
+	for number, want := range map[string][2]string{
+		"+4930123456": {"+4930123456", "open"}, "tel:+43 1 23456789": {"Phone", "shut"}, "+41443334455": {"Phone \u2026455", "first"}, "+19001234567": {"Phone \u2026567", ""},
 	} {
-		if got := a.shownCallee(number); got != want {
-			t.Errorf("%s: %q, want %q", number, got, want)
+		if shown, account := a.callee(number); shown != want[0] || account != want[1] {
+			t.Errorf("%s: %q by %q, want %q", number, shown, account, want)
 		}
 	}
 }

@@ -62,6 +62,7 @@ type Place struct {
 	Target
 	Nick     string
 	Name     string
+	Account  string      // by which the call came, or goes first; "" is a trunk
 	Number   string      // of the phone: the user part of its address, or what was asked to be called
 	Keys     xlog.Secret // what to type when the phone answers; a comma is a pause
 	Outgoing bool
@@ -89,9 +90,11 @@ type Options struct {
 	Sit  func(ctx context.Context, p Place) Seat
 	Dial func(ctx context.Context, r Request, p Place) (leg.Phone, error)
 
-	Shown   func(number string) string // what the room sees of a number that is called; nil means all of it
-	Changed func()                     // called when Stats may differ; must not block
-	Ended   func(d Detail)             // called once per call, before it is forgotten
+	// Callee is what the room sees of a number that is called, and the account by which it is called first; nil means all
+	// of it, and none.
+	Callee  func(number string) (shown, account string)
+	Changed func()         // called when Stats may differ; must not block
+	Ended   func(d Detail) // called once per call, before it is forgotten
 	Log     *slog.Logger
 }
 
@@ -138,8 +141,8 @@ func New(opt Options) *Exchange {
 	if opt.JoinLimit == 0 {
 		opt.JoinLimit = 10 * time.Second
 	}
-	if opt.Shown == nil {
-		opt.Shown = func(number string) string { return number }
+	if opt.Callee == nil {
+		opt.Callee = func(number string) (shown, account string) { return number, "" }
 	}
 	opt.Log = xlog.Or(opt.Log)
 	x := &Exchange{opt: opt, calls: map[string]*entry{}}
@@ -167,7 +170,7 @@ func (x *Exchange) Incoming(in Caller) {
 	var phone leg.Phone
 	var e *entry
 	defer func() { x.unwind(id, phone, e) }()
-	place := Place{Target: target, Name: in.Name, Number: in.User, Nick: NewNick()}
+	place := Place{Target: target, Name: in.Name, Account: in.Account, Number: in.User, Nick: NewNick()}
 	place.Log, place.story = x.callLog(id, target.Room, in.ID)
 	if x.opt.UserAsNick {
 		place.Nick = NickFrom(in.User)
@@ -242,8 +245,9 @@ func (x *Exchange) Dial(ctx context.Context, r Request) (Dialled, error) {
 		x.audit(r, why)
 		return Dialled{}, why
 	}
+	shown, account := x.opt.Callee(r.To)
 	place := Place{
-		Target: target, Name: x.opt.Shown(r.To), Number: r.To, Keys: xlog.Secret(keys), Nick: NewNick(), Outgoing: true,
+		Target: target, Name: shown, Account: account, Number: r.To, Keys: xlog.Secret(keys), Nick: NewNick(), Outgoing: true,
 		Headers: append([]Header{{"JigasiCallDirection", "out"}}, r.Headers...),
 	}
 	place.Log, place.story = x.callLog(id, target.Room, "")
@@ -260,7 +264,7 @@ func (x *Exchange) Dial(ctx context.Context, r Request) (Dialled, error) {
 		x.audit(r, err)
 		return Dialled{}, err
 	}
-	place.Log.Info("call out", xlog.From, xlog.Number(r.From), xlog.To, xlog.Number(r.To))
+	place.Log.Info("call out", xlog.From, xlog.Number(r.From), xlog.To, xlog.Number(r.To), xlog.Account, account)
 	e = x.start(id, phone, place, r.To, "", true)
 	return x.awaitRoom(ctx, e)
 }

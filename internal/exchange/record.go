@@ -17,6 +17,7 @@ type Record struct {
 	Room          stanza.JID
 	Occupant      stanza.JID
 	Peer          string // the other party's number, masked
+	Account       string // by which it came, or went first; "" is a trunk
 	Outgoing      bool
 	State         call.State
 	Began         time.Time
@@ -30,7 +31,7 @@ type Record struct {
 
 func record(e *entry) Record {
 	return Record{
-		ID: e.ID(), SIPCallID: e.sipID, Room: e.place.Room, Occupant: e.seat.Occupant(), Peer: xlog.Number(e.peer),
+		ID: e.ID(), SIPCallID: e.sipID, Room: e.place.Room, Occupant: e.seat.Occupant(), Peer: xlog.Number(e.peer), Account: e.place.Account,
 		Outgoing: e.outgoing, State: e.State(), Began: e.Began(), Lasted: time.Since(e.Began()),
 		Joining: e.Spent(call.Joining) + e.Spent(call.Waiting), Talking: e.Spent(call.Active),
 		Waiting: e.Spent(call.Waiting), Answering: e.Spent(call.Answering), Cause: e.Cause(),
