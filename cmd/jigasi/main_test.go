@@ -266,7 +266,7 @@ func TestContainerVariables(t *testing.T) {
 		t.Error("nobody is told of a misspelt variable")
 	}
 	check := jigasi(t, t.TempDir(), env, "healthcheck")
-	if status := check.end(t); status != 1 || !strings.Contains(check.said(), "not healthy") || strings.Contains(check.said(), "refused") {
+	if status := check.end(t); status != 1 || !strings.Contains(check.said(), "brewery acc0 is offline") || strings.Contains(check.said(), "cannot be found") {
 		t.Error(status, check.said())
 	}
 	if err := p.Process.Signal(os.Interrupt); err != nil {

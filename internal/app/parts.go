@@ -134,7 +134,10 @@ func account(acc config.SIPAccount) sip.Account {
 		ID: acc.ID, User: user, Domain: domain, AuthUser: acc.AuthUser, Password: acc.Password, Realms: acc.Realms, Name: acc.DisplayName,
 		Registrar: acc.Registrar, Transport: acc.Transport, Proxy: acc.Proxy, NoRegister: !acc.Register, CallUnregistered: acc.CallUnreg, Expires: acc.Expires,
 	}
-	if h, p, err := net.SplitHostPort(acc.Registrar); err == nil {
+	if _, p, err := net.SplitHostPort(domain); err == nil { // the port is the server's, and no part of the account's name
+		o.Domain = strings.TrimSuffix(domain, ":"+p)
+	}
+	if h, p, err := net.SplitHostPort(cmp.Or(acc.Registrar, domain)); err == nil {
 		o.Registrar = h
 		o.Port, _ = strconv.Atoi(p)
 	}

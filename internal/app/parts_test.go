@@ -80,3 +80,25 @@ func TestAccountSettings(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+// TestAccountPort: the port that stands behind a domain, as in the container's JIGASI_SIP_URI, is the server's.
+func TestAccountPort(t *testing.T) {
+	for _, tt := range []struct {
+		uri, registrar string
+		domain, server string
+		port           int
+	}{
+		{"a@b.example", "", "b.example", "", 0},
+		{"a@b.example:5070", "", "b.example", "b.example", 5070},
+		{"a@b.example:5070", "sip.b.example", "b.example", "sip.b.example", 0},
+		{"a@b.example", "sip.b.example:5080", "b.example", "sip.b.example", 5080},
+		{"a@[2001:db8::1]:5070", "", "[2001:db8::1]", "2001:db8::1", 5070},
+		{"a@[2001:db8::1]", "", "[2001:db8::1]", "", 0},
+		{"a", "", "", "", 0},
+	} {
+		got := account(config.SIPAccount{URI: tt.uri, Registrar: tt.registrar})
+		if got.Domain != tt.domain || got.Registrar != tt.server || got.Port != tt.port {
+			t.Errorf("%s at %q: %q at %q, port %d", tt.uri, tt.registrar, got.Domain, got.Registrar, got.Port)
+		}
+	}
+}

@@ -54,7 +54,11 @@ func everybody(t *testing.T, what string, all []*seat, speaking ...*seat) {
 		s.hush(!talks[s])
 	}
 	wrong := ""
-	eventually(t, patience, what, func() bool {
+	limit := patience
+	if raceEnabled {
+		limit *= 3
+	}
+	eventually(t, limit, what, func() bool {
 		wrong = ""
 		for _, s := range all {
 			want := ""
