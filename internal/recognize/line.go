@@ -61,7 +61,9 @@ func next(l Link, e event, work bool) Link {
 const (
 	openLimit  = 10 * time.Second
 	drainLimit = 10 * time.Second // without a word
+	soonDelay  = 4 * time.Second
 	lastDelay  = 30 * time.Second
+	keepAway   = 30 * time.Second // of sound, for a service that is away
 	grace      = 20 * time.Second // that an old stream has to finish an utterance
 )
 
@@ -85,6 +87,7 @@ type line struct {
 	since  time.Time // the state, or the last sound
 	until  time.Time // the end of Waiting
 	fails  int
+	away   time.Time // since when it fails
 	buf    []byte
 	pieces []piece // of buf, for an OpusStream
 	endAt  time.Time

@@ -62,13 +62,20 @@ func (l *line) skip() {
 	}
 }
 
-// backOff sets how long to wait, from FirstDelay to half a minute.
+// backOff sets how long to wait: from FirstDelay to four seconds, so that what is said meanwhile is still there, and
+// longer once the service is away for long, to half a minute. For that time more sound is kept than usual.
 func (l *line) backOff(what string, err error) {
-	wait := min(lastDelay, l.o.FirstDelay<<min(l.fails, 10))
+	if l.fails == 0 {
+		l.away = time.Now()
+	}
+	wait := min(lastDelay, max(soonDelay, time.Since(l.away)/4), l.o.FirstDelay<<min(l.fails, 10))
 	wait += rand.N(wait / 4)
 	if Permanent(err) {
 		wait = lastDelay
 	}
+	l.mu.Lock()
+	l.ring.grow(samples(keepAway))
+	l.mu.Unlock()
 	l.fails++
 	l.until = time.Now().Add(wait)
 	l.o.Trouble(err, l.fails)
