@@ -119,9 +119,10 @@ type Session struct {
 	rejoined int
 	tries    int // of a first join that was refused
 	joined   bool
-	seats    int    // that we have had
-	talked   bool   // there was a session before
-	waiting  string // what was told last as Waiting
+	alone    <-chan time.Time // aloneAfter the join
+	seats    int              // that we have had
+	talked   bool             // there was a session before
+	waiting  string           // what was told last as Waiting
 
 	parts        meetxml.Components
 	lobby        stanza.JID

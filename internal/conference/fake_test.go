@@ -282,7 +282,7 @@ func (s *stage) quiet(d time.Duration) {
 
 // comingOrGoing is news of members, which most scripts pass over.
 func comingOrGoing(e Event) bool {
-	return e.Kind == Told && (e.Item == news.MemberJoined || e.Item == news.MemberLeft)
+	return e.Kind == Told && (e.Item == news.MemberJoined || e.Item == news.MemberLeft || e.Item == news.Alone)
 }
 
 // kind names what a stanza is, for scripts: "conference", "session-accept", "join", "result", …

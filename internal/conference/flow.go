@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"jigasi/internal/cause"
+	"jigasi/internal/news"
 	"jigasi/internal/stanza"
 	"jigasi/internal/xlog"
 )
@@ -44,8 +45,9 @@ const (
 	focusSearch  = 10 * time.Second // the same, while the old session goes on
 	bridgeReturn = 65 * time.Second // without a bridge; Jicofo uses one that failed again after a minute, but only for who comes then
 	leaveLimit   = 2 * time.Second
-	restartApart = 5 * time.Second // Jicofo's limits on restart requests
-	restartMost  = 5               // a minute
+	aloneAfter   = 15 * time.Second // in the room with nobody else: the phone is told
+	restartApart = 5 * time.Second  // Jicofo's limits on restart requests
+	restartMost  = 5                // a minute
 )
 
 func (s *Session) run() {
@@ -77,6 +79,11 @@ func (s *Session) run() {
 			s.dropped()
 		case <-s.timer.C:
 			s.deadline()
+		case <-s.alone:
+			s.alone = nil
+			if s.joined && len(s.who) == 0 {
+				s.tell(Event{Kind: Told, Item: news.Alone})
+			}
 		}
 	}
 }

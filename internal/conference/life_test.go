@@ -2,6 +2,7 @@ package conference
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -190,6 +191,50 @@ func TestHangupByAModerator(t *testing.T) {
 				}
 				s.over(cause.Kicked)
 				s.hears("leave")
+			})
+		})
+	}
+}
+
+// TestAloneIsTold: who is alone in a room for 15 s is told so, once; who comes to others, or is not alone for long, is not. And who
+// comes while the phone waits alone is told of too.
+func TestAloneIsTold(t *testing.T) {
+	news := func(s *stage, within time.Duration) (got []string) {
+		limit := time.NewTimer(within)
+		defer limit.Stop()
+		for {
+			select {
+			case e := <-s.s.Events():
+				if e.Kind == Told {
+					got = append(got, e.Item.String())
+				}
+			case <-limit.C:
+				return got
+			}
+		}
+	}
+	for name, tt := range map[string]struct {
+		others []string
+		comes  time.Duration // somebody
+		want   string
+	}{
+		"alone":            {want: "alone"},
+		"not alone":        {others: []string{anna}},
+		"somebody comes":   {comes: 10 * time.Second, want: "member_joined"},
+		"somebody is late": {comes: 20 * time.Second, want: "alone member_joined"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, nil, func(s *stage) {
+				s.joins(tt.others...)
+				var got []string
+				if tt.comes > 0 {
+					got = news(s, tt.comes)
+					s.here(anna)
+				}
+				got = append(got, news(s, 20*time.Second)...)
+				if have := strings.Join(got, " "); have != tt.want {
+					t.Errorf("told %q, want %q", have, tt.want)
+				}
 			})
 		})
 	}

@@ -98,7 +98,7 @@ func (s *Session) presenceIn(e *stanza.Elem) {
 			s.met.Add(1)
 			s.count()
 			s.settle()
-			if s.state == talking {
+			if s.joined {
 				s.tell(Event{Kind: Told, Item: news.MemberJoined})
 			}
 		}
@@ -129,6 +129,9 @@ func (s *Session) self(o meetxml.Occupant) {
 		return
 	}
 	s.joined, s.waiting = true, ""
+	if !s.opt.Transcriber {
+		s.alone = time.After(aloneAfter)
+	}
 	s.seats++
 	s.noteHere()
 	s.askRoom()
@@ -218,7 +221,7 @@ func (s *Session) left(nick string) {
 	delete(s.who, nick)
 	s.count()
 	s.noteGone(nick)
-	if s.state == talking {
+	if s.joined {
 		s.tell(Event{Kind: Told, Item: news.MemberLeft})
 	}
 	var gone []jingle.Source

@@ -23,7 +23,6 @@ const (
 	MayUnmute                    // permission was given
 	MayNotUnmute                 // permission was taken back
 	HandRaised                   // permission was asked for
-	Reconnecting                 // the meeting is lost for now
 	NotLive                      // the meeting has not started; the phone waits
 	Live                         // it has
 	Visiting                     // the phone is a visitor: it hears and is not heard
@@ -36,6 +35,6 @@ func (i Item) String() string {
 	return [...]string{
 		"lobby_entered", "lobby_granted", "recording_on", "recording_off", "streaming_on", "streaming_off", "transcription_on", "transcription_off",
 		"member_joined", "member_left", "alone", "moderation_on", "moderation_off", "may_unmute", "may_not_unmute", "hand_raised",
-		"reconnecting", "not_live", "live", "visiting", "promoted", "?",
+		"not_live", "live", "visiting", "promoted", "?",
 	}[min(i, items)]
 }

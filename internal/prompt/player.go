@@ -29,7 +29,8 @@ type Player struct {
 	queue []item
 	at    int // samples of queue[0] that have been played
 	up    audio.Tripler
-	away  int // ticks without a meeting
+	away  int  // ticks without a meeting
+	had   bool // there was one
 	wide  [media.Wide / 50]int16
 	full  [media.Full / 50]int16
 }
@@ -64,7 +65,7 @@ func (p *Player) Play(s Sound, done func()) {
 func (p *Player) Over(port media.Port) media.Port {
 	if port != nil {
 		p.mu.Lock()
-		p.away = 0
+		p.away, p.had = 0, true
 		p.mu.Unlock()
 	}
 	if f, ok := port.(media.Forwarder); ok {
@@ -116,13 +117,16 @@ func (o *over) Pull(c *media.Chunk) {
 func (p *Player) waiting() {
 	p.mu.Lock()
 	p.away++
-	due := len(p.queue) == 0 && p.away >= int(holdAfter/media.Tick)
+	due, lost := len(p.queue) == 0 && p.away >= int(holdAfter/media.Tick), p.had
 	if due {
-		p.away = int((holdAfter - holdEvery) / media.Tick)
+		p.away, p.had = int((holdAfter-holdEvery)/media.Tick), false
 	}
 	p.mu.Unlock()
 	if due {
 		p.Play(Hold, nil)
+		if lost {
+			p.Play(Reconnecting, nil)
+		}
 	}
 }
 

@@ -109,6 +109,31 @@ func TestPlayerLaysSoundsOverTheMeeting(t *testing.T) {
 	}
 }
 
+// TestLostMeetingIsSaid: a phone whose meeting is lost hears that once, after the first hold sound; one that waits for its first
+// meeting does not.
+func TestLostMeetingIsSaid(t *testing.T) {
+	l, _ := Open("")
+	p := NewPlayer(l, "en")
+	speech := func(port media.Port, ticks int) bool {
+		return audio.Level(pull(port, media.Wide, ticks)[media.Wide:]) < 50
+	}
+	port := p.Over(nil)
+	pull(port, media.Wide, 150)
+	if speech(port, 400) {
+		t.Error("a phone that waits hears that its meeting is lost")
+	}
+	p.Over(&meeting{Tone: audio.NewTone(440, media.Wide, -20)})
+	port = p.Over(nil)
+	pull(port, media.Wide, 150)
+	if !speech(port, 150) {
+		t.Error("a phone does not hear that its meeting is lost")
+	}
+	pull(port, media.Wide, 360)
+	if speech(port, 400) {
+		t.Error("it is said twice")
+	}
+}
+
 // TestHoldSound: a phone whose meeting is away hears nothing for 3 s, and then that it is not forgotten.
 func TestHoldSound(t *testing.T) {
 	l, _ := Open("")

@@ -18,7 +18,7 @@ var saidOf = map[news.Item]prompt.Sound{
 	news.TranscriptionOn: prompt.TranscriptionOn, news.TranscriptionOff: prompt.TranscriptionOff,
 	news.MemberJoined: prompt.ParticipantJoined, news.MemberLeft: prompt.ParticipantLeft, news.Alone: prompt.Alone,
 	news.MayUnmute: prompt.MaySpeak, news.HandRaised: prompt.HandRaised,
-	news.Reconnecting: prompt.Reconnecting, news.NotLive: prompt.NotLive,
+	news.NotLive:  prompt.NotLive,
 	news.Visiting: prompt.Visitor, news.Promoted: prompt.MaySpeak,
 }
 
