@@ -172,3 +172,34 @@ func TestForwardingFollowsTheCodec(t *testing.T) {
 	m.Focus.Move("alpha", next)
 	eventually(t, 30*time.Second, "apart after the meeting has come back", both)
 }
+
+// TestAnIVRIsDialled: what a moderator calls by such an account hears each speaker apart too, and is told of all by BYE in the end.
+func TestAnIVRIsDialled(t *testing.T) {
+	t.Parallel()
+	l, err := phone.Listen(phone.Taking{}, phone.Options{Codec: "opus", Tone: 440})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close(t.Context()) })
+	m := start(t, lab.Options{}, func(c *config.Config) {
+		withBrewery(c)
+		forwarding(c)
+		c.SIP.Accounts[0].Proxy = l.Addr().String()
+	})
+	a, b := m.Join("alpha", 620), m.Join("alpha", 880)
+	eventually(t, 5*time.Second, "the focus sees the gateway", joined(m))
+	if res := m.Focus.Dial("alpha@"+m.XMPP.MUC(), l.URI()); res == nil || res.Get("type") != "result" {
+		t.Fatalf("dial: %v", res)
+	}
+	var p *phone.Phone
+	select {
+	case p = <-l.Calls():
+	case <-time.After(patience):
+		t.Fatal("nobody calls")
+	}
+	eventually(t, 20*time.Second, "everybody hears everybody", func() bool {
+		return apart(p, a, 620, 880)() && apart(p, b, 880, 620)() && hears(a, 440)() && hears(b, 440)()
+	})
+	m.app.HangupAll()
+	eventually(t, 20*time.Second, "the IVR is told that both are over", func() bool { return voice(p, a.SSRC()).Over && voice(p, b.SSRC()).Over })
+}
