@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/netip"
 
+	"jigasi/internal/cause"
+
 	"github.com/coder/websocket"
 )
 
@@ -34,6 +36,9 @@ func (l *Layer) Connect(ctx context.Context, network string, addr netip.AddrPort
 		defer cancel()
 		c, web, err := t.dial(ctx, network, addr, serverName)
 		if err != nil {
+			if cure := cause.Distrust(err, "sip.tls.trust"); cure != "" {
+				err = fmt.Errorf("%w: %s", err, cure)
+			}
 			return Flow{}, fmt.Errorf("sip: connect to %s %s: %w", network, addr, err)
 		}
 		if s = t.adopt(network, c, web, true); s == nil {

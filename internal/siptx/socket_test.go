@@ -105,8 +105,22 @@ func TestEveryTransport(t *testing.T) {
 				if got := ask(t, b, network, addr, "example.com"); got != 0 {
 					t.Error("a certificate for another name was taken")
 				}
+				if _, err := b.Connect(t.Context(), network, addr, "example.com"); err == nil || !strings.Contains(err.Error(), "sip.tls.trust.server_name") {
+					t.Errorf("%v does not say what to do", err)
+				}
 			}
 		})
+	}
+	asks := cfg.Clone() // for a certificate of ours, as some carriers do
+	asks.ClientAuth, asks.ClientCAs = tls.RequireAndVerifyClientCert, cfg.RootCAs
+	none := cfg.Clone()
+	none.Certificates = nil
+	for want, ours := range map[int]*tls.Config{200: cfg, 0: none} {
+		_, addr := serve(t, "tls", Options{TLS: asks, Open: true})
+		a, _ := serve(t, "udp", Options{TLS: ours})
+		if got := ask(t, a, "tls", addr, "localhost"); got != want {
+			t.Errorf("a server that asks for a certificate answers %d, want %d", got, want)
+		}
 	}
 	if _, err := New(Options{}).Listen("tls", "127.0.0.1:0"); err == nil {
 		t.Error("TLS without a certificate listens")

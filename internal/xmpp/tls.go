@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"jigasi/internal/cause"
 )
 
 var errPin = errors.New("certificate matches no pin")
@@ -50,21 +52,7 @@ func cureOf(err error) string {
 	if errors.Is(err, errPin) {
 		return "it was renewed with another key, or somebody is in between; compare it with the server's, and change tls.pin_sha256"
 	}
-	refused, ok := errors.AsType[*tls.CertificateVerificationError](err)
-	if !ok || len(refused.UnverifiedCertificates) == 0 {
-		return ""
-	}
-	pin := fmt.Sprintf("tls.pin_sha256: [%x], if that is the server's", sha256.Sum256(refused.UnverifiedCertificates[0].RawSubjectPublicKeyInfo))
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return "name its authority in tls.ca_file, or pin its key: " + pin
-	}
-	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return "the server needs a certificate for this domain; or give the name that it bears in tls.server_name, or pin its key: " + pin
-	}
-	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
-		return "renew it on the server, and look at the clocks of both"
-	}
-	return ""
+	return cause.Distrust(err, "tls")
 }
 
 func checkPin(s tls.ConnectionState, pins map[[sha256.Size]byte]bool) error {
