@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -46,5 +47,43 @@ func TestFilesBesideTheConfiguration(t *testing.T) {
 		if _, found := load(text); !strings.Contains(found, "error: "+want) {
 			t.Errorf("%s: %s, want %s", text, found, want)
 		}
+	}
+}
+
+// elsewhere are secrets that do not stand in the file.
+var elsewhere = regexp.MustCompile(`"?(file|env):[^"\s,}]+"?`)
+
+// TestDocumentedYAML: each piece of jigasi.yaml in the README and the documentation is one that loads.
+func TestDocumentedYAML(t *testing.T) {
+	docs, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pieces := 0
+	for _, doc := range append(docs, "../../README.md", "../../packaging/debian/first.yaml") {
+		data, err := os.ReadFile(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(data)
+		if strings.HasSuffix(doc, ".yaml") {
+			text = "```yaml\n" + text + "```\n"
+		}
+		for _, rest := range strings.Split(text, "```yaml\n")[1:] {
+			piece, _, _ := strings.Cut(rest, "```")
+			if strings.HasPrefix(piece, "scrape_configs:") { // of Prometheus
+				continue
+			}
+			pieces++
+			_, found, _ := loadYAML(t, elsewhere.ReplaceAllString(piece, `"plain:0123456789abcdef"`))
+			for line := range strings.Lines(found) {
+				if strings.Contains(line, " error: ") && !strings.Contains(line, "cannot be read: stat") { // files of the example
+					t.Errorf("%s: %s in\n%s", filepath.Base(doc), line, piece)
+				}
+			}
+		}
+	}
+	if pieces < 4 {
+		t.Errorf("%d pieces of yaml were found", pieces)
 	}
 }

@@ -358,7 +358,7 @@ func (a *account) learnServers() time.Duration {
 	}
 	targets, err := a.ua.opt.Resolver.Targets(a.ctx, host, port, transport, secure)
 	if err != nil {
-		a.note(fmt.Errorf("the server %s cannot be found: %w", host, err))
+		a.note(fmt.Errorf("the server %s (registrar or proxy of the account) cannot be found: %w", host, err))
 		return 30 * time.Second
 	}
 	a.mu.Lock()

@@ -48,7 +48,7 @@ func (a *account) register(ctx context.Context, expires time.Duration) (time.Dur
 	host, port, transport, secure := a.nextHop(sip.Uri{})
 	targets, err := a.ua.opt.Resolver.Targets(ctx, host, port, transport, secure)
 	if err != nil {
-		return 0, fmt.Errorf("the server %s cannot be found: %w", host, err)
+		return 0, fmt.Errorf("the server %s (registrar or proxy of the account) cannot be found: %w", host, err)
 	}
 	err = errSilent
 	for _, t := range targets {

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"jigasi/internal/locate"
 	"jigasi/internal/stanza"
 )
 
@@ -90,6 +93,32 @@ func TestAddresses(t *testing.T) {
 		if s != tt.want {
 			t.Errorf("%+v: %s", tt.o.Host, s)
 		}
+	}
+}
+
+// nothing is a name server that knows no name.
+type nothing struct{}
+
+func (nothing) NAPTR(context.Context, string) ([]locate.NAPTR, time.Duration, error) {
+	return nil, 0, locate.ErrNotFound
+}
+
+func (nothing) SRV(context.Context, string) ([]locate.SRV, time.Duration, error) {
+	return nil, 0, locate.ErrNotFound
+}
+
+func (nothing) Addrs(context.Context, string) ([]netip.Addr, time.Duration, error) {
+	return nil, 0, locate.ErrNotFound
+}
+
+// TestDomainWithoutAddress: the host of accounts mostly has none, and the error says what to set.
+func TestDomainWithoutAddress(t *testing.T) {
+	names, err := locate.New(locate.Options{Resolver: nothing{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Dial(t.Context(), Options{Domain: domain, Anonymous: true, Names: names}); err == nil || !strings.Contains(err.Error(), "xmpp.server") {
+		t.Errorf("%v does not say what to set", err)
 	}
 }
 

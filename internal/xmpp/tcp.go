@@ -100,6 +100,9 @@ func (o *Options) addresses(ctx context.Context) ([]string, error) {
 func (o *Options) named(ctx context.Context, service, port string) ([]string, error) {
 	n, _ := strconv.ParseUint(port, 10, 16)
 	targets, err := o.Names.Service(ctx, service, "tcp", o.Domain, uint16(n))
+	if errors.Is(err, locate.ErrNotFound) {
+		return nil, fmt.Errorf("%w: the domain has no address of its own, so say in xmpp.server where its server is", err)
+	}
 	if err != nil {
 		return nil, err
 	}
