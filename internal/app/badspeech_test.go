@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	neturl "net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -79,7 +80,9 @@ func TestBadSpeechServiceCostsNoCall(t *testing.T) {
 	vosk, port := tones(t, 440, 700), freePort(t)
 	url, done := wicked(t, vosk.URL)
 	m := start(t, lab.Options{}, func(c *config.Config) {
+		c.Admin.Port = freePort(t)
 		c.Transcription.Vosk.URL, c.Transcription.Directory, c.Transcription.Export.Port = url, t.TempDir(), port
+		c.Transcription.Translation.Service, c.Transcription.Translation.Libre.URL, c.Transcription.Export.Translate = "libre", shouter(t), []string{"fr"}
 	})
 	alice := m.Join("words", 440)
 	phone := m.call(t, "words", 700, "PCMU")
@@ -108,4 +111,28 @@ func TestBadSpeechServiceCostsNoCall(t *testing.T) {
 			return false
 		})
 	}
+	eventually(t, 20*time.Second, "its numbers are shown", func() bool { return len(lacking(t, m)) == 0 })
+}
+
+// lacking are the numbers of transcription that ought to be above 0 by then, and are not.
+func lacking(t *testing.T, m *meeting) (out []string) {
+	t.Helper()
+	shown := page(t, "http://"+m.app.AdminAddr()+"/metrics")
+	for _, name := range []string{
+		`jigasi_speech_refused_total{service="vosk"}`, `jigasi_speech_lost_total{service="vosk"}`, `jigasi_speech_reconnects_total{service="vosk"}`,
+		`jigasi_speech_streams{service="vosk"}`, `jigasi_speech_streams_total{service="vosk"}`, `jigasi_speech_sent_seconds_total{service="vosk"}`,
+		`jigasi_speech_finals_total{service="vosk"}`, `jigasi_speech_interims_total{service="vosk"}`, `jigasi_speech_latency_seconds_count{service="vosk"}`,
+		`jigasi_speech_rests_total{service="vosk"}`, `jigasi_transcription_streams`, `jigasi_transcription_sent_seconds_total`, `jigasi_transcription_finals_total`,
+		`jigasi_transcription_streams_lost_total`, `jigasi_transcription_streams_refused_total`, `jigasi_transcription_translated_total`, `jigasi_transcription_translate_seconds_count`,
+	} {
+		if found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` ([0-9.e+]+)$`).FindStringSubmatch(shown); found == nil || found[1] == "0" {
+			out = append(out, name)
+		}
+	}
+	for _, name := range []string{`jigasi_transcription_lost_seconds_total`, `jigasi_transcription_waiting{queue="publish"}`, `jigasi_transcription_waiting{queue="translate"}`, `jigasi_transcription_interims_dropped_total`} {
+		if !strings.Contains(shown, "\n"+name+" ") {
+			out = append(out, name)
+		}
+	}
+	return out
 }
