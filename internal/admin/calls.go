@@ -30,7 +30,9 @@ type Call struct {
 	State     string    `json:"state"`
 	Began     time.Time `json:"began"`
 	LastedMS  int64     `json:"lasted_ms"`
-	JoiningMS int64     `json:"joining_ms"`
+	JoiningMS int64     `json:"joining_ms"`   // until the meeting was ready
+	WaitingMS int64     `json:"waiting_ms"`   // of that: for people
+	AnswerMS  int64     `json:"answering_ms"` // both sides going up
 	TalkingMS int64     `json:"talking_ms"`
 	Cause     string    `json:"cause,omitempty"` // of an ended call: its code, for machines
 	Why       string    `json:"why,omitempty"`   // a sentence, for people

@@ -25,7 +25,7 @@ func (c callREST) List() (running, ended []admin.Call) {
 func inShort(r exchange.Record) admin.Call {
 	c := admin.Call{
 		ID: r.ID, Direction: "in", Account: r.Account, Peer: r.Peer, Room: r.Room.String(), State: r.State.String(), Began: r.Began,
-		LastedMS: r.Lasted.Milliseconds(), JoiningMS: r.Joining.Milliseconds(), TalkingMS: r.Talking.Milliseconds(),
+		LastedMS: r.Lasted.Milliseconds(), JoiningMS: r.Joining.Milliseconds(), WaitingMS: r.Waiting.Milliseconds(), AnswerMS: r.Answering.Milliseconds(), TalkingMS: r.Talking.Milliseconds(),
 	}
 	if r.Outgoing {
 		c.Direction = "out"

@@ -3,6 +3,7 @@ package app_test
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -101,4 +102,35 @@ func TestCallsOverHTTP(t *testing.T) {
 		rest(t, "GET", url, "", &d)
 		return d.Cause == cause.Normal.String() && d.Why == "the operator hung up" && strings.Contains(fmt.Sprint(d.Story), "call ended")
 	})
+}
+
+// TestEndOfACallIsOneLine: the end of a call is told by one line: why, how long each stage took, and how the sound of both sides was.
+func TestEndOfACallIsOneLine(t *testing.T) {
+	t.Parallel()
+	var log diary
+	m := startWith(t, lab.Options{}, slog.New(slog.NewTextHandler(&log, nil)), nil)
+	p, _ := connected(t, m)
+	p.d.Hangup(cause.Cause{Code: cause.Normal})
+	eventually(t, 15*time.Second, "the line is there", func() bool { return strings.Contains(log.String(), `msg="call ended"`) })
+	lines := 0
+	for line := range strings.Lines(log.String()) {
+		if !strings.Contains(line, `msg="call ended"`) {
+			continue
+		}
+		lines++
+		for _, key := range []string{
+			"call", "room", "sip_call_id", "cause", "why", "direction", "account", "lasted_ms", "joining_ms", "waiting_ms", "answering_ms", "talking_ms",
+			"phone.codec", "phone.remote", "phone.received", "phone.sent", "phone.lost", "phone.jitter_ms", "phone.level_in", "phone.level_out", "meeting.lost", "meeting.sent",
+		} {
+			if !strings.Contains(line, " "+key+"=") {
+				t.Errorf("no %s in %s", key, line)
+			}
+		}
+		if strings.Contains(line, "talking_ms=0 ") || strings.Contains(line, "30123") {
+			t.Error(line)
+		}
+	}
+	if lines != 1 {
+		t.Errorf("%d lines", lines)
+	}
 }

@@ -108,6 +108,13 @@ func TestDialOut(t *testing.T) {
 		pr := b.Sees(occupant.Resource)
 		return pr != nil && pr.Kid("", "status").Text == "Connected"
 	})
+	shown := map[string]string{}
+	for _, h := range b.Sees(occupant.Resource).Kid("http://jitsi.org/protocol/jigasi", "initiator").Kids {
+		shown[h.Get("name")] = h.Get("value")
+	}
+	if len(shown) != 2 || shown["JigasiCallDirection"] != "out" || shown["X-Custom"] != "1" {
+		t.Errorf("the room sees as initiator %v", shown)
+	}
 	p.d.Hangup(cause.Cause{Code: cause.Normal})
 	eventually(t, 4*time.Second, "the phone leaves the room", func() bool { return len(m.app.Calls()) == 0 && b.Sees(occupant.Resource) == nil })
 }

@@ -28,9 +28,15 @@ func detail(e *entry) Detail {
 // logEnd writes the one line that tells the end of a call.
 func logEnd(log *slog.Logger, d Detail) {
 	ms := func(d time.Duration) int64 { return d.Milliseconds() }
+	direction := "in"
+	if d.Outgoing {
+		direction = "out"
+	}
 	log.LogAttrs(context.Background(), slog.LevelInfo, "call ended",
 		slog.String(xlog.Cause, d.Cause.Code.String()), slog.String("why", d.Cause.String()),
-		slog.Int64("lasted_ms", ms(d.Lasted)), slog.Int64("joining_ms", ms(d.Joining)), slog.Int64("talking_ms", ms(d.Talking)),
+		slog.String("direction", direction), slog.String(xlog.Account, d.Account),
+		slog.Int64("lasted_ms", ms(d.Lasted)), slog.Int64("joining_ms", ms(d.Joining)), slog.Int64("waiting_ms", ms(d.Waiting)),
+		slog.Int64("answering_ms", ms(d.Answering)), slog.Int64("talking_ms", ms(d.Talking)),
 		slog.GroupAttrs("phone", d.Phone.Facts...), slog.GroupAttrs("meeting", d.Seat.Facts...))
 }
 
