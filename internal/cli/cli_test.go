@@ -137,7 +137,7 @@ func TestHealthcheck(t *testing.T) {
 		t.Error(status, out)
 	}
 	s.Close()
-	if status, out, _ := run(Healthcheck, noEnv, "--config="+path); status != 1 || !strings.Contains(out, "refused") {
+	if status, out, _ := run(Healthcheck, noEnv, "--config="+path); status != 1 || !strings.Contains(out, "refused: no gateway runs there") {
 		t.Error(status, out)
 	}
 	if status, _, _ := run(Healthcheck, noEnv, "--wibble"); status != 2 {

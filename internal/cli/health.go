@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"jigasi/internal/config"
@@ -47,6 +48,9 @@ func Healthcheck(args []string, stdout, stderr io.Writer, env func(string) strin
 	ctx, cancel := context.WithTimeout(context.Background(), *limit)
 	defer cancel()
 	if err := askHealth(ctx, c, *url); err != nil {
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			err = fmt.Errorf("%w: no gateway runs there; --config names the file of one that does", err)
+		}
 		say(stdout, "not healthy: %v", err)
 		return 1
 	}

@@ -1,11 +1,13 @@
 package sip_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"jigasi/internal/cause"
 	"jigasi/internal/sip"
 	"jigasi/internal/siptx"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"testing"
@@ -255,6 +257,32 @@ func TestDrainingRefusesCalls(t *testing.T) {
 		s.phone.request("INVITE", "", offer)
 		if res := s.phone.status(503); siptx.Value(res, "Retry-After") == "" {
 			t.Error("no Retry-After")
+		}
+	})
+}
+
+// TestCallsOfStrangersAreLogged: an operator who has not named a PBX in sip.trunks sees its calls, but not each of a scanner's.
+func TestCallsOfStrangersAreLogged(t *testing.T) {
+	var log bytes.Buffer
+	play(t, sip.Options{Log: slog.New(slog.NewTextHandler(&log, nil))}, func(s *scene) {
+		stranger := newPhone(t, s.air, netip.MustParseAddrPort("198.51.100.7:5060"))
+		stranger.request("OPTIONS", "", "")
+		stranger.quiet()
+		if strings.Contains(log.String(), "dropped") {
+			t.Errorf("a question is logged: %s", log.String())
+		}
+		for range 5 {
+			stranger.request("INVITE", "", "")
+		}
+		stranger.quiet()
+		if n := strings.Count(log.String(), "peer=198.51.100.7:5060 more=0"); n != 1 || strings.Count(log.String(), "dropped") != 1 {
+			t.Errorf("%d lines for five calls:\n%s", n, log.String())
+		}
+		time.Sleep(time.Minute)
+		stranger.request("INVITE", "", "")
+		stranger.quiet()
+		if !strings.Contains(log.String(), "more=4") || !strings.Contains(log.String(), "sip.trunks") {
+			t.Error(log.String())
 		}
 	})
 }

@@ -92,6 +92,8 @@ type Layer struct {
 	stats Stats
 	tally tally
 	said  xlog.Sometimes
+	// unheard is for calls of strangers: whoever sets a gateway up has to see them, and scanners come all day.
+	unheard xlog.Sometimes
 
 	mu        sync.Mutex
 	clients   map[string]*Client
@@ -126,7 +128,7 @@ func New(o Options) *Layer {
 	}
 	l := &Layer{
 		opt: o, log: xlog.Or(o.Log), clients: map[string]*Client{}, servers: map[string]*Server{},
-		door: newDoor(o.Limits),
+		door: newDoor(o.Limits), unheard: xlog.Sometimes{Every: time.Minute},
 	}
 	l.tp = newTransport(l)
 	return l
@@ -232,6 +234,12 @@ func (l *Layer) request(req *sip.Request, f Flow) {
 	stranger := !l.opt.Known(f.remote.Addr())
 	if stranger && (req.Method != sip.CANCEL || call == nil) && !l.admit(req, f) {
 		l.stats.Strangers.Add(1)
+		if req.Method == sip.INVITE && !l.opt.Open {
+			l.unheard.Do(time.Now(), func(more int64) {
+				l.log.Warn("a call was dropped without an answer: it comes neither from a registrar of ours nor from a network in sip.trunks",
+					xlog.Peer, f.remote.String(), "more", more)
+			})
+		}
 		return
 	}
 	f = l.back(req, f)
