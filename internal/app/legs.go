@@ -31,6 +31,7 @@ func (a *App) sit(_ context.Context, p exchange.Place) exchange.Seat {
 	}
 	cfg := a.cfg
 	co := a.conference(p, a.callLogin(p))
+	co.EmptyTimeout = cfg.Meeting.EmptyTimeout
 	co.LobbyTimeout, co.PasswordTimeout, co.Mute = cfg.Meeting.LobbyTimeout, cfg.Meeting.PasswordWait, cfg.Meeting.Mute
 	co.Presence.Status, co.Presence.Features = "Initializing Call", features(cfg)
 	co.Visitors = conference.Visitors{On: cfg.Visitors.Enabled, Wanted: p.Visitor, Domain: cfg.Visitors.Domain, Servers: cfg.Visitors.Servers}

@@ -128,3 +128,35 @@ func TestDeserted(t *testing.T) {
 		s.over(cause.Deserted)
 	})
 }
+
+// TestEmptyTimeout: a phone that is forgotten in an empty room costs no money for ever; whoever comes stops the clock, also for a phone
+// that came first.
+func TestEmptyTimeout(t *testing.T) {
+	short := func(o *Options) { o.EmptyTimeout, o.Trusted = 10*time.Minute, []string{"auth.meet.localhost"} }
+	play(t, short, func(s *stage) {
+		s.joins(anna)
+		s.talk("1", annas)
+		s.quiet(time.Hour)
+		s.gone(anna)
+		s.event(SourcesChanged)
+		s.quiet(9 * time.Minute)
+		s.say(phoneHere("phone1", "auth.meet.localhost")) // is no company
+		s.quiet(50 * time.Second)
+		s.say(phoneHere("liar", "guest.localhost")) // is taken for a person
+		s.quiet(time.Hour)
+		s.gone("liar")
+		s.quiet(9 * time.Minute)
+		s.over(cause.Deserted)
+	})
+	play(t, short, func(s *stage) { // nobody ever comes
+		s.next()
+		s.hears("conference")
+		s.hears("join")
+		s.focusHere()
+		s.self()
+		s.event(Joined)
+		s.event(Waiting)
+		s.quiet(9 * time.Minute)
+		s.over(cause.Deserted)
+	})
+}

@@ -57,10 +57,12 @@ type Options struct {
 	// Transcriber makes the seat that of a transcriber: it listens, has no sound of its own, waits in no lobby, and leaves a room
 	// that has a transcriber of Trusted already. Meeting and Changed tell what it has to know.
 	Transcriber bool
-	Relays      bool     // ask for TURN servers
-	Mute        bool     // start muted where the room wants it
-	LeaveEmpty  bool     // end when nobody but phones is left
-	Trusted     []string // domains whose members are believed to be phones, if they say so
+	Relays      bool // ask for TURN servers
+	Mute        bool // start muted where the room wants it
+	LeaveEmpty  bool // end when nobody but phones is left
+	// EmptyTimeout ends a session that nobody but phones was in for so long; 0 is never.
+	EmptyTimeout time.Duration
+	Trusted      []string // domains whose members are believed to be phones, if they say so
 
 	// PasswordTimeout is for the phone to give the password that the room wants; 0: it cannot give any.
 	PasswordTimeout time.Duration
@@ -120,6 +122,7 @@ type Session struct {
 	tries    int // of a first join that was refused
 	joined   bool
 	alone    <-chan time.Time // aloneAfter the join
+	empty    <-chan time.Time // EmptyTimeout after the last person has left, or the join
 	seats    int              // that we have had
 	talked   bool             // there was a session before
 	waiting  string           // what was told last as Waiting

@@ -79,6 +79,8 @@ func (s *Session) run() {
 			s.dropped()
 		case <-s.timer.C:
 			s.deadline()
+		case <-s.empty:
+			s.emptied()
 		case <-s.alone:
 			s.alone = nil
 			if s.joined && len(s.who) == 0 {

@@ -90,6 +90,7 @@ func (s *Session) presenceIn(e *stanza.Elem) {
 		switch {
 		case known:
 			s.who[o.Nick] = is
+			s.watchEmpty()
 		case o.Nick == s.opt.Nick:
 		case len(s.who) >= maxMembers:
 			s.opt.XMPP.Counts.Full.Add(1)
@@ -107,8 +108,36 @@ func (s *Session) presenceIn(e *stanza.Elem) {
 
 func (s *Session) count() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.members = len(s.who)
+	s.mu.Unlock()
+	s.watchEmpty()
+}
+
+// watchEmpty begins to wait for the end when nobody but phones is there, and stops when somebody is.
+func (s *Session) watchEmpty() {
+	switch {
+	case s.opt.EmptyTimeout <= 0 || s.peopled():
+		s.empty = nil
+	case s.empty == nil:
+		s.empty = time.After(s.opt.EmptyTimeout)
+	}
+}
+
+// emptied is the end of that wait.
+func (s *Session) emptied() {
+	if s.empty = nil; s.joined && !s.peopled() {
+		s.finish(cause.Cause{Code: cause.Deserted, Text: "nobody but phones was in the meeting for " + s.opt.EmptyTimeout.String() + " (meeting.empty_timeout)"})
+	}
+}
+
+// peopled reports whether somebody is there who is no phone.
+func (s *Session) peopled() bool {
+	for _, m := range s.who {
+		if !m.phone {
+			return true
+		}
+	}
+	return false
 }
 
 // self is our own presence: we are in, or out.
@@ -132,6 +161,7 @@ func (s *Session) self(o meetxml.Occupant) {
 	if !s.opt.Transcriber {
 		s.alone = time.After(aloneAfter)
 	}
+	s.watchEmpty()
 	s.seats++
 	s.noteHere()
 	s.askRoom()
@@ -314,13 +344,5 @@ func (s *Session) forgetSession() {
 // deserted reports whether the call should end because there is nobody to talk to (gateway spec 4.10): the operator
 // wants it so, or a lobby keeps everybody out whom only a member could let in.
 func (s *Session) deserted() bool {
-	if !s.joined || !s.opt.LeaveEmpty && !s.lobbyOn {
-		return false
-	}
-	for _, m := range s.who {
-		if !m.phone {
-			return false
-		}
-	}
-	return true
+	return s.joined && (s.opt.LeaveEmpty || s.lobbyOn) && !s.peopled()
 }

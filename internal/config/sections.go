@@ -46,6 +46,7 @@ type Meeting struct {
 	CallerInfoURL  string   `yaml:"caller_info_url" doc:"Asked by GET for the name and picture of a phone; {0} is its number. The answer is {\"success\":true,\"result\":{\"user\":{\"name\":\"Joe\",\"avatar\":\"https://...\"}}}."`
 	LeaveEmpty     bool     `yaml:"leave_empty" doc:"End the call when only phones are left in the room."`
 
+	EmptyTimeout  Duration `yaml:"empty_timeout" doc:"End the call when nobody but phones was in the room for so long, also before somebody comes; 0 is never."`
 	InviteTimeout Duration `yaml:"invite_timeout" doc:"How long to wait for the focus to invite us to the sound; 0 is for ever."`
 	JoinTimeout   Duration `yaml:"join_timeout" doc:"How long a dial-out waits for the room."`
 	LobbyTimeout  Duration `yaml:"lobby_timeout" doc:"How long a caller may wait in a lobby."`
