@@ -1,6 +1,7 @@
 package export
 
 import (
+	"errors"
 	"io"
 	"syscall"
 
@@ -19,15 +20,16 @@ func (l *line) pace() {
 	}
 	l.raw = raw
 	l.look = func(fd uintptr) bool {
-		l.n, l.err = unix.Read(int(fd), l.buf)
+		n, err := unix.Read(int(fd), l.buf)
 		switch {
-		case l.err == unix.EAGAIN || l.err == unix.EINTR:
-			l.n, l.err = 0, nil
-		case l.err != nil:
-			l.n = 0
-		case l.n == 0:
-			l.err = io.EOF
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+			n, err = 0, nil
+		case err != nil:
+			n = 0
+		case n == 0:
+			err = io.EOF
 		}
+		l.n, l.err = n, err
 		return true
 	}
 	l.wake(lineBytes)

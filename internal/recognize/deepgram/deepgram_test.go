@@ -3,8 +3,10 @@ package deepgram
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -118,7 +120,16 @@ func TestMessages(t *testing.T) {
 	}
 }
 
+// TestRefused: whoever reads the log finds what to do; what the service says beside its status is not told.
 func TestRefused(t *testing.T) {
+	for _, code := range []int{http.StatusUnauthorized, http.StatusForbidden} {
+		stranger := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "spoken words, topsecret", code) }))
+		_, err := New(Options{URL: "ws" + strings.TrimPrefix(stranger.URL, "http"), Key: key}).Open(t.Context(), who)
+		if want := fmt.Sprintf("%v: it answers %d: set its key below transcription in jigasi.yaml", recognize.ErrCredential, code); !errors.Is(err, recognize.ErrCredential) || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+		stranger.Close()
+	}
 	s := prove.Serve(t, prove.Moody(1, prove.Refuse), nil)
 	if _, err := service(s).Open(t.Context(), who); err == nil || err.Error() != "the service answers 503" {
 		t.Error(err)
