@@ -105,3 +105,56 @@ func (p *punctual) Publish(ctx context.Context, e transcript.Entry) error {
 	}
 	return p.reader.Publish(ctx, e)
 }
+
+// sleepy is a translator that does not come back from its first sentence.
+type sleepy struct{ began time.Time }
+
+func (s *sleepy) Translate(ctx context.Context, text, _, _ string) (string, error) {
+	if s.began.IsZero() {
+		s.began = time.Now()
+		<-ctx.Done()
+		return "", ctx.Err()
+	}
+	return strings.ToUpper(text), nil
+}
+
+// clocked notes when the first translation came.
+type clocked struct {
+	reader
+	first time.Time
+}
+
+func (c *clocked) Publish(ctx context.Context, e transcript.Entry) error {
+	if e.Kind == transcript.Translation && c.first.IsZero() {
+		c.first = time.Now()
+	}
+	return c.reader.Publish(ctx, e)
+}
+
+// TestTranslationTakesThreeSeconds: a sentence that is not translated in that time never is, and those behind it are, in
+// their order.
+func TestTranslationTakesThreeSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var counts Counts
+		slow, read := &sleepy{}, &clocked{}
+		s := New(Options{Service: ears{}, Translator: slow, Targets: []string{"fr"}, Publishers: []Publisher{read}, Counts: &counts})
+		v, err := s.Join(transcript.Person{ID: "a"}, "en-US", time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		speak(t, []*Voice{v}, 5)
+		if err := s.Close(t.Context(), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		for _, sentence := range prove.Script(5)[1:] {
+			want = append(want, strings.ToUpper(sentence))
+		}
+		if got := texts(read.of(transcript.Translation, "a", false)); !slices.Equal(got, want) || counts.TranslateErrors.Load() != 1 {
+			t.Errorf("%q, want %q; %d errors", got, want, counts.TranslateErrors.Load())
+		}
+		if d := read.first.Sub(slow.began); d < 2900*time.Millisecond || d > 3100*time.Millisecond {
+			t.Errorf("the next one comes after %v", d)
+		}
+	})
+}
