@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +61,30 @@ func TestWhoSpeaksHasCome(t *testing.T) {
 		join, word := strings.Index(string(text), who+" joined"), strings.Index(string(text), script(n, 2)[0])
 		if join < 0 || word < join {
 			t.Errorf("%s joined at %d and speaks at %d of\n%s", who, join, word, text)
+		}
+	}
+}
+
+// TestExportWithAGate: with a gate a paid service hears who speaks, whole, and not the silence between; without one it hears
+// all.
+func TestExportWithAGate(t *testing.T) {
+	t.Parallel()
+	for _, gate := range []bool{true, false} {
+		s := begin(t, Options{Gate: gate})
+		b := connect(t, url(s, "m"), nil)
+		b.start("a-a0")
+		k := b.talker("a-a0", 340)
+		quiet := make([]int16, 4*16000) // all of it is less than is kept of a speaker
+		for _, sentence := range script(1, 2) {
+			k.say(quiet)
+			k.say(saying(sentence))
+		}
+		eventually(t, "both", func() bool { return len(b.finals("a")) == 2 })
+		if got := b.finals("a"); !slices.Equal(got, script(1, 2)) {
+			t.Errorf("%q", got)
+		}
+		if ms := s.Counts().Scribe.Words.SentMS.Load(); gate != (ms < 8000) {
+			t.Errorf("gate %v: %d ms were sent", gate, ms)
 		}
 	}
 }
