@@ -82,7 +82,7 @@ func TestScannerLeavesToParse(t *testing.T) {
 		`{"event":"media","media":{"tag":"a"},"media":{"tag":"b","chunk":1,"timestamp":2,"payload":"AAEC"}}`:      false,
 		`{"media":{"tag":"a","chunk":1,"timestamp":2,"payload":"AAEC"}}`:                                          false,
 		`{"event":"media","media":{"tag":"a","chunk":1,"timestamp":2,"payload":"AAEC"},"x":tru}`:                  false,
-		`{"event":"media","media":{"tag":"a","chunk":1,"timestamp":2,"payload":"AAEC"},"x":truex}`:               false,
+		`{"event":"media","media":{"tag":"a","chunk":1,"timestamp":2,"payload":"AAEC"},"x":truex}`:                false,
 		`{"event":"media","Media":1,"media":{"tag":"a","Tag":"b","chunk":1,"timestamp":2,"payload":"AAEC"}}`:      true,
 		`{"event":"media","media":{"tag":"a","chunk":1,"timestamp":2,"payload":"AAEC"},"event":"media","e":"x",}`: false,
 	} {
