@@ -34,6 +34,9 @@ func (l *loader) checkDialOut() {
 			l.at(Warning, key+".match", "matches every number: the rules after it are never reached")
 		}
 	}
+	if len(l.cfg.Breweries) > 0 && l.cfg.SIP.Enabled && len(known) == 0 && len(d.Rules) == 0 {
+		l.at(Warning, "dial_out.rules", "are not set, and there is no account: people in meetings can have any SIP address called, also in your own network; say which, such as match: \"*@pbx.example.com\"")
+	}
 	for key, n := range map[string]int{"dial_out.per_room": d.PerRoom, "dial_out.per_minute": d.PerMinute, "dial_out.at_once": d.AtOnce} {
 		if n < 0 {
 			l.at(Error, key, "is negative; 0 is no limit")

@@ -354,6 +354,18 @@ func TestAliasBomb(t *testing.T) {
 	}
 }
 
+// TestDialOutAnywhere: without accounts an address is called directly, wherever it is, which is said.
+func TestDialOutAnywhere(t *testing.T) {
+	const text = "meeting: {domain: meet.example.com}\nsip: {trunks: [192.0.2.1]%s}\nbreweries: [{room: a@b.example, xmpp: {user: x@y.example, password: z}}]\n%s"
+	for more, want := range map[[2]string]bool{
+		{"", ""}: true, {", accounts: [{uri: a@b.example, password: c}]", ""}: false, {"", "dial_out: {rules: [{match: \"*@pbx.example.com\"}]}\n"}: false,
+	} {
+		if _, found, _ := loadYAML(t, fmt.Sprintf(text, more[0], more[1])); strings.Contains(found, "dial_out.rules: are not set") != want {
+			t.Errorf("%q: %s", more, found)
+		}
+	}
+}
+
 // TestDialRules: what is wrong in a rule is said with the rule.
 func TestDialRules(t *testing.T) {
 	for rule, want := range map[string]string{

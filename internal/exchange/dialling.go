@@ -6,7 +6,6 @@ import (
 
 	"jigasi/internal/cause"
 	"jigasi/internal/stanza"
-	"jigasi/internal/xlog"
 )
 
 // DialLimits bound the calls that we place: what a defect, or somebody who has got hold of the focus, can cost.
@@ -61,12 +60,4 @@ func (x *Exchange) dialOver(room stanza.JID) {
 	if x.dials.rooms[room.String()]--; x.dials.rooms[room.String()] <= 0 {
 		delete(x.dials.rooms, room.String())
 	}
-}
-
-// audit notes a call that was asked for and not placed; one that is placed says "call out".
-func (x *Exchange) audit(r Request, why error) {
-	x.total.refused.Add(1)
-	c := cause.Of(why)
-	x.opt.Log.Warn("call out refused", xlog.From, xlog.Number(r.From), xlog.To, xlog.Number(r.To), xlog.Room, r.Room,
-		xlog.Cause, c.Code.String(), "why", c.String())
 }

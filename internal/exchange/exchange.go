@@ -214,14 +214,14 @@ type Dialled struct {
 }
 
 // Dial joins the room and calls a phone from it. It returns when the room has been
-// entered, which is when the asker may be told, or with a cause.Cause.
+// entered, which is when the asker may be told, or with a cause.Cause, which the asker logs.
 func (x *Exchange) Dial(ctx context.Context, r Request) (Dialled, error) {
 	x.total.outgoing.Add(1)
 	number, keys, ok := dialplan.Cut(r.To)
 	r.To = number
 	if !ok {
 		why := cause.Cause{Code: cause.BadRequest, Text: "what follows the comma of the number is not to be typed: keys are 0-9, *, # and A-D"}
-		x.audit(r, why)
+		x.total.refused.Add(1)
 		return Dialled{}, why
 	}
 	rules := x.opt.Rules
@@ -236,13 +236,13 @@ func (x *Exchange) Dial(ctx context.Context, r Request) (Dialled, error) {
 		err = x.mayDial(target.Room)
 	}
 	if err != nil {
-		x.audit(r, err)
+		x.total.refused.Add(1)
 		return Dialled{}, err
 	}
 	id, why := x.admit()
 	if why.Code != cause.Normal {
 		x.dialOver(target.Room)
-		x.audit(r, why)
+		x.total.refused.Add(1)
 		return Dialled{}, why
 	}
 	shown, account := x.opt.Callee(r.To)
@@ -261,7 +261,7 @@ func (x *Exchange) Dial(ctx context.Context, r Request) (Dialled, error) {
 	}()
 	if phone, err = x.opt.Dial(x.ctx, r, place); err != nil {
 		phone = nil
-		x.audit(r, err)
+		x.total.refused.Add(1)
 		return Dialled{}, err
 	}
 	place.Log.Info("call out", xlog.From, xlog.Number(r.From), xlog.To, xlog.Number(r.To), xlog.Account, account)

@@ -51,7 +51,7 @@ func (x *Exchange) transcribe(ctx context.Context, r Request, target Target) (Di
 func (x *Exchange) sendTranscriber(ctx context.Context, r Request, target Target, t *transcribing) (Dialled, error) {
 	id, why := x.admit()
 	if why.Code != cause.Normal {
-		x.audit(r, why)
+		x.total.refused.Add(1)
 		return Dialled{}, why
 	}
 	place := Place{Target: target, Name: transcriberName, Nick: NewNick(), Outgoing: true, Transcriber: true, Headers: r.Headers, transcribing: t}
@@ -63,7 +63,7 @@ func (x *Exchange) sendTranscriber(ctx context.Context, r Request, target Target
 	phone, err := x.opt.Dial(x.ctx, r, place)
 	if err != nil {
 		x.unwind(id, nil, nil)
-		x.audit(r, err)
+		x.total.refused.Add(1)
 		return Dialled{}, err
 	}
 	defer func() { x.unwind(id, phone, e) }()
