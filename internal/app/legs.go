@@ -112,7 +112,7 @@ func (a *App) callLogin(p exchange.Place) xmpp.Options {
 func (a *App) xmppOptions(x config.XMPP) xmpp.Options {
 	o := xmpp.Options{
 		Domain: x.Domain, Host: x.Server, Transport: xmpp.TCP, User: x.User, Password: x.Password, Anonymous: x.Anonymous(), Resource: x.Resource,
-		AllowPlain: x.Plaintext, Ping: x.Ping, Names: a.opt.Names, Counts: &a.stanzas, Log: a.log,
+		AllowPlain: x.Plaintext, Ping: x.Ping, Resume: x.Resume, Names: a.opt.Names, Counts: &a.stanzas, Log: a.log,
 		TLS: xmpp.TLSOptions{CAFile: x.TLS.CAFile, PinSHA256: x.TLS.PinSHA256, ServerName: x.TLS.ServerName, TrustAll: x.TLS.TrustAll},
 	}
 	if o.Ping == 0 {

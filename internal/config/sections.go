@@ -67,6 +67,7 @@ type XMPP struct {
 	TLS        TLSTrust    `yaml:"tls" doc:"Which certificate is accepted."`
 	Resource   string      `yaml:"resource" doc:"Resource of the address; default random."`
 	Ping       Duration    `yaml:"ping" doc:"Ping the server after so much silence; 0 is never."`
+	Resume     bool        `yaml:"resume" doc:"A connection that is lost comes back to the same session (XEP-0198), and nobody in the meeting notices; where the server offers that, and not for anonymous logins. A gateway that is killed stays in its rooms until the server gives it up (smacks_hibernation_time)."`
 }
 
 // Anonymous reports whether the login is SASL ANONYMOUS.

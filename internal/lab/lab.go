@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"jigasi/internal/lab/bot"
 	"jigasi/internal/lab/focus"
@@ -27,9 +28,11 @@ const Brewery = "jigasibrewery@internal.auth." + Domain
 
 // Options makes a meeting.
 type Options struct {
-	XML   bool // the focus sends sources as XML
-	Old   bool // the focus speaks as an old Jicofo
-	Deaf  bool // the focus offers no telephone-event
+	XML  bool // the focus sends sources as XML
+	Old  bool // the focus speaks as an old Jicofo
+	Deaf bool // the focus offers no telephone-event
+	// Hold is how long the server keeps a session whose connection is lost (XEP-0198); 0 is not at all.
+	Hold  time.Duration
 	Users map[string]string
 	Log   *slog.Logger
 }
@@ -58,7 +61,7 @@ func Start(o Options) (*Meeting, error) {
 	if o.Users == nil {
 		o.Users = map[string]string{"jigasi@auth." + Domain: "secret"}
 	}
-	s, err := xmppd.Start(xmppd.Options{Domain: Domain, Users: o.Users, Nodes: []string{Node}})
+	s, err := xmppd.Start(xmppd.Options{Domain: Domain, Users: o.Users, Nodes: []string{Node}, Hold: o.Hold})
 	if err != nil {
 		return nil, err
 	}

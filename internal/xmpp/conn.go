@@ -76,6 +76,9 @@ func start(o *Options, s stream, jid stanza.JID) *Conn {
 		began: time.Now(), pending: map[string]*waiter{},
 	}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	if m, ok := s.(*managed); ok {
+		m.back = c.alive
+	}
 	c.running.Go(c.read)
 	c.running.Go(c.handle)
 	c.running.Go(c.write)
@@ -153,7 +156,7 @@ func (c *Conn) read() {
 	defer cause.Recover(c.broke)
 	for {
 		e, size, err := c.s.read()
-		c.seen.Store(int64(time.Since(c.began)))
+		c.alive()
 		if lim, ok := errors.AsType[*stanza.LimitError](err); ok && lim.Skipped {
 			c.counts.oversize.Add(1)
 			c.o.Counts.Oversize.Add(1)
@@ -183,6 +186,9 @@ func (c *Conn) read() {
 		}
 	}
 }
+
+// alive notes that the server was heard.
+func (c *Conn) alive() { c.seen.Store(int64(time.Since(c.began))) }
 
 // unreadable reports an end that what was sent has brought about, and not the network.
 func unreadable(err error) bool {
@@ -267,6 +273,10 @@ func (c *Conn) watch(pinged bool) bool {
 	case silent < c.o.Ping:
 		return false
 	case silent >= c.o.Ping+pingLimit:
+		if m, ok := c.s.(*managed); ok && m.renew() {
+			c.alive()
+			return false
+		}
 		c.fail(fmt.Errorf("%w: silent for %v", ErrSilent, silent.Round(time.Second)))
 	case !pinged:
 		ping := stanza.New(nsClient, "iq", "type", "get", "to", c.o.Domain, "id", newID()).Add(stanza.New(nsPing, "ping"))

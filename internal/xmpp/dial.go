@@ -18,6 +18,9 @@ type dialer struct {
 	o   *Options
 	s   stream
 	jid stanza.JID
+
+	resume *stanza.Elem // asks for an old session in place of binding a new one
+	seen   uint32       // stanzas of it that the server has seen
 }
 
 // Dial connects, logs in and binds. It blocks until all that is done, ctx is
@@ -76,7 +79,7 @@ func dialOnce(ctx context.Context, o *Options) (*Conn, error) {
 	if !s.encrypted() {
 		o.Log.Warn("XMPP connection without TLS")
 	}
-	return start(o, s, d.jid), nil
+	return start(o, d.s, d.jid), nil
 }
 
 // negotiate goes through the stream features until an address is bound. Each
@@ -92,8 +95,10 @@ func (d *dialer) negotiate() error {
 		switch {
 		case tcp != nil && !tcp.secure && !authenticated && features.Kid(nsTLS, "starttls") != nil:
 			err = d.startTLS(tcp)
+		case authenticated && d.resume != nil:
+			return d.again()
 		case authenticated:
-			return d.bind(features)
+			return d.bound(features)
 		case mechanisms == nil:
 			err = fmt.Errorf("%w: no SASL offered", ErrProtocol)
 		default:
@@ -132,6 +137,20 @@ func (d *dialer) startTLS(s *tcpStream) error {
 		return fmt.Errorf("%w: STARTTLS offered and refused", ErrProtocol)
 	}
 	return s.startTLS(d.ctx, d.o)
+}
+
+// bound binds, and has the session outlive its connection where both sides want that. A guest would be somebody else with
+// another login.
+func (d *dialer) bound(features *stanza.Elem) error {
+	if err := d.bind(features); err != nil {
+		return err
+	}
+	if !d.o.Resume || d.o.Anonymous || d.o.Transport == BOSH || features.Kid(nsSM, "sm") == nil {
+		return nil
+	}
+	m, err := manage(d.o, d.s)
+	d.s = m
+	return err
 }
 
 func (d *dialer) bind(features *stanza.Elem) error {

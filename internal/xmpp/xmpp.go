@@ -2,8 +2,8 @@
 // WebSocket or BOSH, authenticated, bound, and then stanzas both ways.
 //
 // It is RFC 6120 (streams, STARTTLS, SASL, binding), RFC 7395 (WebSocket),
-// XEP-0124 and 0206 (BOSH), XEP-0199 (ping), XEP-0030 and 0115 (discovery, caps)
-// and XEP-0092 (version). It knows no rooms and no roster, and does not connect
+// XEP-0124 and 0206 (BOSH), XEP-0198 (resumption), XEP-0199 (ping), XEP-0030 and 0115 (discovery, caps)
+// and XEP-0092 (version). It knows no rooms and no roster, and does not log in
 // again by itself: who holds the Conn does, with a Backoff.
 //
 // No stanza ends a connection but broken XML: addresses are opaque, an element
@@ -47,6 +47,10 @@ type Options struct {
 	Password  xlog.Secret
 	Anonymous bool
 	Resource  string // "" lets the server choose
+
+	// Resume has the session outlive its connection (XEP-0198), where the server offers that and it is no guest's: what is
+	// lost comes back within 20 s, and nobody notices. A process that dies is in its rooms until the server gives it up.
+	Resume bool
 
 	// AllowPlain lets everything, the password too, cross a connection without TLS.
 	// TLS is still used where the server offers it, and checked.

@@ -22,6 +22,7 @@ import (
 type Options struct {
 	Domain string            // meet.test; rooms are at conference.meet.test, components where they say
 	Users  map[string]string // user@domain -> password; empty lets any anonymous client in only
+	Hold   time.Duration     // how long a session whose connection is lost waits for another one (XEP-0198); 0 does not offer it
 	Addr   string            // to listen at; "" means 127.0.0.1:0
 	Nodes  []string          // domains of visitor nodes
 }
@@ -35,6 +36,7 @@ type Server struct {
 
 	mu      sync.Mutex
 	closed  bool
+	quit    chan struct{}
 	clients map[string]*client            // full JID
 	local   map[string]func(*stanza.Elem) // full JID or domain -> entity in this process
 	rooms   map[string]*Room
@@ -49,7 +51,7 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{opt: o, lis: l, clients: map[string]*client{}, local: map[string]func(*stanza.Elem){}, rooms: map[string]*Room{}}
+	s := &Server{opt: o, lis: l, quit: make(chan struct{}), clients: map[string]*client{}, local: map[string]func(*stanza.Elem){}, rooms: map[string]*Room{}}
 	s.done.Go(func() { s.accept(l) })
 	return s, nil
 }
@@ -71,8 +73,9 @@ func (s *Server) MUC() string { return "conference." + s.opt.Domain }
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
+	close(s.quit)
 	for _, c := range s.clients {
-		_ = c.conn.Close()
+		c.cut()
 	}
 	l := s.lis
 	s.mu.Unlock()
@@ -85,7 +88,7 @@ func (s *Server) DropAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.clients {
-		_ = c.conn.Close()
+		c.cut()
 	}
 }
 
@@ -222,6 +225,7 @@ type client struct {
 	jid  stanza.JID
 	out  chan []byte
 	end  chan struct{}
+	managed
 }
 
 func (s *Server) accept(l net.Listener) {
@@ -232,9 +236,13 @@ func (s *Server) accept(l net.Listener) {
 		}
 		s.done.Go(func() {
 			c := &client{s: s, conn: conn, out: make(chan []byte, 4096), end: make(chan struct{})}
-			_ = c.serve() // the end of a stream is no news
+			err := c.serve() // the end of a stream is no news
+			if errors.Is(err, errTaken) {
+				return // its connection goes on under another client
+			}
+			c.hold(err)
 			close(c.end)
-			_ = conn.Close()
+			c.cut()
 			if c.jid.Resource != "" {
 				s.mu.Lock()
 				delete(s.clients, c.jid.String())
@@ -250,7 +258,7 @@ func (c *client) send(e *stanza.Elem) {
 	select {
 	case c.out <- b:
 	default:
-		_ = c.conn.Close() // reads nothing any more
+		c.cut() // reads nothing any more
 	}
 }
 
@@ -277,17 +285,29 @@ func (c *client) serve() error {
 		}
 	}
 	r = stanza.NewReader(c.conn, stanza.Limits{})
-	if _, err := c.open(r, `<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>`); err != nil {
+	features := `<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>`
+	if c.s.opt.Hold > 0 {
+		features += `<sm xmlns='` + nsSM + `'/>`
+	}
+	if _, err := c.open(r, features); err != nil {
 		return err
 	}
 	if err := c.bind(r, user); err != nil {
 		return err
 	}
 	c.s.done.Go(c.write)
+	return c.listen(r)
+}
+
+// listen takes stanzas until the stream ends.
+func (c *client) listen(r *stanza.Reader) error {
 	for {
 		e, err := r.Next()
 		if err != nil {
 			return err
+		}
+		if c.manage(e) {
+			continue
 		}
 		e.Set("from", c.jid.String())
 		c.s.route(c.jid, e)
@@ -332,6 +352,9 @@ func (c *client) bind(r *stanza.Reader, user string) error {
 	if err != nil {
 		return err
 	}
+	if iq.Is(nsSM, "resume") {
+		return c.resume(iq, r)
+	}
 	res := ""
 	if b := iq.Kid("urn:ietf:params:xml:ns:xmpp-bind", "bind"); b != nil {
 		if k := b.Kid("", "resource"); k != nil {
@@ -348,7 +371,7 @@ func (c *client) bind(r *stanza.Reader, user string) error {
 		return errors.New("closed")
 	}
 	if old := c.s.clients[c.jid.String()]; old != nil {
-		_ = old.conn.Close()
+		old.cut()
 	}
 	c.s.clients[c.jid.String()] = c
 	c.send(stanza.New("jabber:client", "iq", "type", "result", "id", iq.Get("id")).Add(
@@ -360,7 +383,7 @@ func (c *client) write() {
 	for {
 		select {
 		case b := <-c.out:
-			if _, err := c.conn.Write(b); err != nil {
+			if !c.put(b) {
 				return
 			}
 		case <-c.end:
