@@ -50,7 +50,7 @@ func TestWhoThePhoneIs(t *testing.T) {
 				return ""
 			}
 			eventually(t, 5*time.Second, "the room sees the name", func() bool { return text("http://jabber.org/protocol/nick", "nick") == tt.nick })
-			if text("", "avatar-url") != tt.avatar || text("", "jitsi_participant_region") != "eu-west" || text("", "stats-id") != "gw-1" {
+			if text("", "avatar-url") != tt.avatar || text("", "email") != map[bool]string{true: "joe@x"}[name == "known"] || text("", "jitsi_participant_region") != "eu-west" || text("", "stats-id") != "gw-1" {
 				t.Errorf("the room sees %v", a.Sees(nick))
 			}
 			init := a.Sees(nick).Kid("http://jitsi.org/protocol/jigasi", "initiator")
