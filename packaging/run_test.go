@@ -307,7 +307,7 @@ func TestContainer(t *testing.T) {
 	}
 	p := start(t, inside("--nocomponent=true", "--configdir=/run/jigasi", "--configdirname=config", "--min-port=20000", "--max-port=20050"), port)
 	out, err := inside("healthcheck").CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "not healthy: ") || strings.Contains(string(out), "refused") {
+	if err == nil || !strings.Contains(string(out), "not healthy: ") || strings.Contains(string(out), "no gateway runs there") {
 		t.Errorf("the registrar is not there, and healthcheck says %v %s", err, out)
 	}
 	r, err := http.Post(p.url+"/about/shutdown", "application/json", strings.NewReader("{}"))
