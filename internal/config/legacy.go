@@ -323,6 +323,9 @@ func hostPort(host, port string) string {
 	if host == "" || port == "" {
 		return host
 	}
+	if _, _, err := net.SplitHostPort(host); err == nil { // it has one already
+		return host
+	}
 	return net.JoinHostPort(strings.Trim(host, "[]"), port)
 }
 

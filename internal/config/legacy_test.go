@@ -230,6 +230,21 @@ func TestDockerCustomFile(t *testing.T) {
 	}
 }
 
+// TestServerWithPort: a server that comes with its port keeps it.
+func TestServerWithPort(t *testing.T) {
+	for server, want := range map[string]string{"sip.example": "sip.example:5070", "sip.example:5099": "sip.example:5099", "2001:db8::1": "[2001:db8::1]:5070"} {
+		c, _, err := Load([]string{"--configdir=" + t.TempDir()}, environ("JIGASI_SIP_URI=a@b.example", "JIGASI_SIP_PASSWORD=x", "JIGASI_XMPP_PASSWORD=y", "JIGASI_SIP_PORT=5070", "JIGASI_SIP_SERVER="+server), t.TempDir())
+		if err != nil || c.SIP.Accounts[0].Proxy != want {
+			t.Errorf("%s: %v %s, want %s", server, err, c.SIP.Accounts[0].Proxy, want)
+		}
+	}
+	for s, want := range map[string]bool{"[127.0.0.1:9]:5060": false, "[2001:db8::1]:5060": true, "a:5060": true, "a:b:5060": false} {
+		if validHostPort(s) != want {
+			t.Errorf("%s is taken: %v", s, !want)
+		}
+	}
+}
+
 // TestT60_OldConfigSafe: what is dangerous in an old installation is said, and
 // an interface without authentication is not opened.
 func TestT60_OldConfigSafe(t *testing.T) {

@@ -128,6 +128,11 @@ func validHostPort(s string) bool {
 		return !strings.Contains(s, ":")
 	}
 	n, err := strconv.Atoi(port)
+	if strings.Contains(host, ":") { // between brackets there is an address of IPv6, and nothing else
+		if _, bad := netip.ParseAddr(host); bad != nil {
+			return false
+		}
+	}
 	return err == nil && n > 0 && n < 65536 && host != ""
 }
 
