@@ -355,11 +355,19 @@ func (l *Leg) vanished() {
 
 // unheard says something else of a phone that was never heard.
 func (l *Leg) unheard(why cause.Cause) cause.Cause {
-	if !l.heard {
-		why.Text = "the phone sent no sound: its SDP names " + l.result.Remote.String()
-		if ip := l.result.Remote.Addr(); ip.IsPrivate() || ip.IsLoopback() {
-			why.Text += ", a private address; and check that our UDP ports are reachable from it"
-		}
+	if l.heard {
+		return why
+	}
+	inside := func(ip netip.Addr) bool { return ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() }
+	its, ours := l.result.Remote.Addr(), l.local.Addr.Addr()
+	why.Text = "the phone sent no sound: its SDP names " + l.result.Remote.String()
+	if inside(its) {
+		why.Text += ", a private address"
+	}
+	if inside(ours) && !inside(its) {
+		why.Text += "; ours names " + ours.String() + ", a private address that it cannot reach: set public_ip"
+	} else {
+		why.Text += "; check that our UDP ports are reachable from it"
 	}
 	return why
 }
