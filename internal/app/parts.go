@@ -141,8 +141,11 @@ func account(acc config.SIPAccount) sip.Account {
 		o.Registrar = h
 		o.Port, _ = strconv.Atoi(p)
 	}
-	if acc.KeepAlive == "options" || acc.KeepAlive == "crlf" {
+	switch acc.KeepAlive {
+	case "options", "crlf":
 		o.KeepAlive, o.CRLF = acc.Interval, acc.KeepAlive == "crlf"
+	case "register":
+		o.Refresh = acc.Interval
 	}
 	for _, h := range acc.Extra {
 		o.Headers = append(o.Headers, sip.StaticHeader{Header: sip.Header{Name: h.Name, Value: h.Value}, Method: h.Method})

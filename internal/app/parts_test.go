@@ -4,10 +4,12 @@ import (
 	"log/slog"
 	"slices"
 	"testing"
+	"time"
 
 	"jigasi/internal/config"
 	"jigasi/internal/exchange"
 	"jigasi/internal/sdp"
+	"jigasi/internal/sip"
 )
 
 // TestAccountSettings: an account's domain, prefixes, header names, login, codecs, encryption and forwarding are for its calls alone.
@@ -99,6 +101,18 @@ func TestAccountPort(t *testing.T) {
 		got := account(config.SIPAccount{URI: tt.uri, Registrar: tt.registrar})
 		if got.Domain != tt.domain || got.Registrar != tt.server || got.Port != tt.port {
 			t.Errorf("%s at %q: %q at %q, port %d", tt.uri, tt.registrar, got.Domain, got.Registrar, got.Port)
+		}
+	}
+}
+
+// TestKeepAliveOfAnAccount: each of its ways reaches the SIP side.
+func TestKeepAliveOfAnAccount(t *testing.T) {
+	for way, want := range map[string]sip.Account{
+		"options": {KeepAlive: 40 * time.Second}, "crlf": {KeepAlive: 40 * time.Second, CRLF: true}, "register": {Refresh: 40 * time.Second}, "none": {},
+	} {
+		got := account(config.SIPAccount{KeepAlive: way, Interval: 40 * time.Second})
+		if got.KeepAlive != want.KeepAlive || got.CRLF != want.CRLF || got.Refresh != want.Refresh {
+			t.Errorf("%s: %+v", way, got)
 		}
 	}
 }

@@ -37,6 +37,7 @@ type Account struct {
 	Expires          time.Duration // to ask for; 0 means 600 s
 	KeepAlive        time.Duration // OPTIONS, or CRLF with CRLF set; 0 means none
 	CRLF             bool
+	Refresh          time.Duration  // register anew so often, as a keep-alive; 0 means when the registration runs out
 	Headers          []StaticHeader // on every request
 }
 
@@ -214,6 +215,9 @@ func (a *account) run() {
 	var lost time.Time
 	for {
 		granted, err := a.register(a.ctx, a.opt.Expires)
+		if a.opt.Refresh > 0 {
+			granted = min(granted, a.opt.Refresh)
+		}
 		wait := granted * 9 / 10
 		if err != nil {
 			failures++

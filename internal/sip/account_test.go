@@ -169,8 +169,31 @@ func TestPublicAddressIsLearnt(t *testing.T) {
 	})
 }
 
+// TestKeepAlive: by OPTIONS, empty lines, or registrations, as the account says.
 func TestKeepAlive(t *testing.T) {
 	account := desk
+	account.KeepAlive, account.CRLF = 25*time.Second, true
+	play(t, sip.Options{Accounts: []sip.Account{account}}, func(s *scene) {
+		s.register("")
+		time.Sleep(101 * time.Second)
+		if n := s.phone.blank.Load(); n != 4 {
+			t.Errorf("%d empty lines in 100 s", n)
+		}
+	})
+	account = desk
+	account.Refresh = 50 * time.Second
+	play(t, sip.Options{Accounts: []sip.Account{account}}, func(s *scene) {
+		s.register("")
+		for range 3 {
+			start := time.Now()
+			again := s.phone.method("REGISTER")
+			s.phone.respond(again, 200, "Contact: "+siptx.Value(again, "Contact")+"\n", "")
+			if got := time.Since(start).Round(time.Second); got != 45*time.Second {
+				t.Errorf("registers anew after %v", got)
+			}
+		}
+	})
+	account = desk
 	account.KeepAlive = 25 * time.Second
 	play(t, sip.Options{Accounts: []sip.Account{account}}, func(s *scene) {
 		s.register("")

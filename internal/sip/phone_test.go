@@ -1,12 +1,14 @@
 package sip_test
 
 import (
+	"bytes"
 	"fmt"
 	"jigasi/internal/sip"
 	"jigasi/internal/siptx"
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,11 +81,16 @@ type phone struct {
 	since time.Time
 	when  time.Duration // of what was received last
 	seq   int
+	blank atomic.Int32 // keep-alives that are no message
 }
 
 func newPhone(t *testing.T, a *air, at netip.AddrPort) *phone {
 	p := &phone{t: t, air: a, at: at, inbox: make(chan siptx.Message, 1000), since: time.Now()}
 	a.join(at, func(b []byte, _ string, _ netip.AddrPort) {
+		if len(bytes.TrimSpace(b)) == 0 {
+			p.blank.Add(1)
+			return
+		}
 		m, err := siptx.Parse(b)
 		if err != nil {
 			t.Errorf("the gateway wrote what cannot be read: %v\n%s", err, b)
