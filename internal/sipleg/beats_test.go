@@ -41,7 +41,7 @@ func TestHeartbeats(t *testing.T) {
 			sipEvent(t, d, sip.Info).Reply(200, nil)
 		}
 		sipEvent(t, d, sip.Ended)
-		if why := over(t, l, cause.Timeout); !strings.Contains(why.Text, "heartbeat") {
+		if why := over(t, l, cause.Timeout); !strings.HasPrefix(why.Text, "No response on heartbeat") { // as Jigasi says it
 			t.Errorf("ends because %s", why)
 		}
 		if n := r.opt.Counts.NoHeartbeat.Load(); n != 1 {
