@@ -223,6 +223,13 @@ func (l *loader) checkLimits() {
 	}
 }
 
+// checkSecretMode warns of a secret that everybody on the machine can read. What an orchestrator mounts is its own affair.
+func (l *loader) checkSecretMode(path string) {
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o004 != 0 && !strings.HasPrefix(path, "/run/") && !strings.HasPrefix(path, "/var/run/") {
+		l.found = append(l.found, Finding{Warning, path, 0, "", "is a secret, and can be read by everybody on this machine: chmod 640"})
+	}
+}
+
 // checkFileMode warns of a file with passwords that everybody on the machine can read.
 func (l *loader) checkFileMode() {
 	if l.cfg.Path == "" || !l.hasSecrets() {

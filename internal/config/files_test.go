@@ -50,6 +50,22 @@ func TestFilesBesideTheConfiguration(t *testing.T) {
 	}
 }
 
+// TestSecretsAreNotForEverybody: a file with a password that everybody on the machine can read is told of.
+func TestSecretsAreNotForEverybody(t *testing.T) {
+	for mode, want := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true} {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "pw"), "secret\n")
+		if err := os.Chmod(filepath.Join(dir, "pw"), mode); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, "jigasi.yaml"), "xmpp: {user: a@b.example, password: \"file:pw\"}\n")
+		c, found, err := Load(nil, noEnv, dir)
+		if err != nil || c.XMPP.Password != "secret" || strings.Contains(show(found, dir), "pw: warning: is a secret") != want {
+			t.Errorf("%o: %v %s", mode, err, show(found, dir))
+		}
+	}
+}
+
 // elsewhere are secrets that do not stand in the file.
 var elsewhere = regexp.MustCompile(`"?(file|env):[^"\s,}]+"?`)
 

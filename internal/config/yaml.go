@@ -261,6 +261,7 @@ func (l *loader) secret(s string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the secret cannot be read: %w", err)
 	}
+	l.checkSecretMode(l.relative(path))
 	return l.refer(strings.TrimRight(string(data), "\r\n")), nil
 }
 
