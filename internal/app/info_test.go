@@ -193,7 +193,7 @@ func TestHeartbeats(t *testing.T) {
 	t.Parallel()
 	m := start(t, lab.Options{}, func(c *config.Config) {
 		c.Admin.Port = freePort(t)
-		c.SIP.Accounts = []config.SIPAccount{{ID: "ivr", URI: "gw@127.0.0.1", Heartbeat: config.Duration(time.Second)}}
+		c.SIP.Accounts = []config.SIPAccount{{ID: "ivr", URI: "gw@127.0.0.1", Heartbeat: config.Duration(500 * time.Millisecond)}}
 	})
 	m.Join("alpha", 620)
 	m.Join("alpha", 880)

@@ -117,7 +117,7 @@ func (m *meeting) dropped(t *testing.T) (calls, times float64) {
 func silenceAsOld(t *testing.T, hangup bool) func(*config.Config) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "sip-communicator.properties")
-	text := fmt.Sprintf("org.jitsi.jigasi.SIP_MEDIA_DROPPED_THRESHOLD_MS=2500\norg.jitsi.jigasi.HANGUP_SIP_ON_MEDIA_DROPPED=%v\n", hangup)
+	text := fmt.Sprintf("org.jitsi.jigasi.SIP_MEDIA_DROPPED_THRESHOLD_MS=1500\norg.jitsi.jigasi.HANGUP_SIP_ON_MEDIA_DROPPED=%v\n", hangup)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestPhoneStopsSending(t *testing.T) {
 	}
 	p.counts.Store(true)
 	p.talks.Store(false)
-	for end := time.Now().Add(6 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		if _, times := m.dropped(t); times != 0 {
 			t.Fatal("RTCP alone counts as silence")
 		}

@@ -11,6 +11,7 @@ import (
 	"jigasi/internal/audio"
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
+	"jigasi/internal/lab/sfu"
 	"jigasi/internal/media"
 	"jigasi/internal/prompt"
 	"jigasi/internal/sip"
@@ -171,11 +172,10 @@ func TestEverySoundHasItsTime(t *testing.T) {
 			}
 			told(p, prompt.PasswordNeeded)
 		}},
-		{"alone", []prompt.Sound{prompt.Alone, prompt.ParticipantJoined, prompt.ParticipantLeft}, func(c *config.Config) {
-			c.Sounds.Chimes, c.Meeting.AloneAnswer = true, time.Second
+		{"people", []prompt.Sound{prompt.ParticipantJoined, prompt.ParticipantLeft}, func(c *config.Config) {
+			c.Sounds.Chimes, c.Meeting.AloneAnswer = true, 200*time.Millisecond
 		}, func(t *testing.T, m *meeting, told func(*caller, prompt.Sound)) {
 			p := m.call(t, "alpha", 440, "PCMU")
-			told(p, prompt.Alone)
 			a := m.Join("alpha", 620)
 			told(p, prompt.ParticipantJoined)
 			eventually(t, 10*time.Second, "they hear each other", hears(a, 440))
@@ -190,6 +190,13 @@ func TestEverySoundHasItsTime(t *testing.T) {
 			m.Focus.UseBridge(nil)
 			told(p, prompt.Hold)
 			told(p, prompt.Reconnecting)
+			b, err := sfu.New()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(b.Kill)
+			m.Focus.Move("alpha", b)
+			eventually(t, 30*time.Second, "the phone hears the meeting again", func() bool { return p.tone(620) > -26 && p.tone(880) > -26 })
 		}},
 		{"the meeting is lost", []prompt.Sound{prompt.Lost}, nil, func(t *testing.T, m *meeting, told func(*caller, prompt.Sound)) {
 			people(t, m)
@@ -219,7 +226,7 @@ func TestEverySoundHasItsTime(t *testing.T) {
 			tt.run(t, m, func(p *caller, s prompt.Sound) { p.told(t, s) })
 		})
 	}
-	heard[prompt.NotLive], heard[prompt.Visitor] = true, true // TestMeetingBecomesLive, TestVisitor
+	heard[prompt.NotLive], heard[prompt.Visitor], heard[prompt.Alone] = true, true, true // TestMeetingBecomesLive, TestVisitor, TestAloneIsTold
 	for _, s := range prompt.Sounds() {
 		if !heard[s] {
 			t.Errorf("nobody hears %s", s)
