@@ -75,14 +75,14 @@ func TestKeysOfThePhone(t *testing.T) {
 			eventually(t, 10*time.Second, "they hear each other", func() bool { return hears(b, 440)() && p.tone(620) > -26 })
 			nick := m.nick(t)
 			press(p, "12*9#*D")
-			eventually(t, 10*time.Second, "the keys come", func() bool { return b.Digits(nick) == "12#*D" && b.Keys(nick)[4].Ends == 3 })
+			eventually(t, 10*time.Second, "the keys come", func() bool { return len(b.Keys(nick)) > 4 && b.Keys(nick)[4].Ends == 3 })
 			eventually(t, 10*time.Second, "a hand is raised", func() bool { return b.Sees(nick).Kid("", "jitsi_participant_raisedHand") != nil })
 			press(p, "*6")
 			eventually(t, 10*time.Second, "the phone is mute", func() bool { return b.Sees(nick).Kid("", "audiomuted").Text == "true" && !hears(b, 440)() })
 			press(p, "7*6")
 			eventually(t, 10*time.Second, "the phone is heard again", hears(b, 440))
 			press(p, "8")
-			eventually(t, 10*time.Second, "the keys come again", func() bool { return strings.HasSuffix(b.Digits(nick), "8") && b.Keys(nick)[5].Ends == 3 })
+			eventually(t, 10*time.Second, "the keys come again", func() bool { return len(b.Keys(nick)) > 5 && b.Keys(nick)[5].Ends == 3 })
 			if got := b.Digits(nick); got != "12#*D8" {
 				t.Errorf("the meeting reads %s", got)
 			}

@@ -195,7 +195,8 @@ func TestSilentPhoneIsHungUp(t *testing.T) {
 				t.Errorf("%v calls, %v times", calls, times)
 			}
 			eventually(t, 10*time.Second, "the record says why", func() bool {
-				return len(m.app.Calls()) == 0 && m.app.Exchange().Ended()[0].Cause.Code == cause.NoMedia
+				ended := m.app.Exchange().Ended()
+				return len(m.app.Calls()) == 0 && len(ended) == 1 && ended[0].Cause.Code == cause.NoMedia
 			})
 		})
 	}
