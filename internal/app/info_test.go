@@ -101,7 +101,7 @@ func TestMessagesOfModeration(t *testing.T) {
 	nick, r := m.nick(t), m.XMPP.Room("alpha")
 	muted := func(want string) func() bool {
 		return func() bool {
-			return a.Sees(nick).Kid("", "audiomuted").Text == want && hears(a, 440)() == (want == "false")
+			return textOf(a.Sees(nick), "audiomuted") == want && hears(a, 440)() == (want == "false")
 		}
 	}
 	moderation := func(what string) { r.Moderate(nick, `{"type":"av_moderation",`+what+`,"mediaType":"audio"}`) }
@@ -127,7 +127,7 @@ func TestMessagesOfModeration(t *testing.T) {
 	eventually(t, 10*time.Second, "it is silent again", muted("true"))
 	ask("two")
 	p.reads(t, n, `"id":"two","status":"FAILED"}`)
-	eventually(t, 10*time.Second, "its hand is raised", func() bool { return a.Sees(nick).Kid("", "jitsi_participant_raisedHand").Text != "" })
+	eventually(t, 10*time.Second, "its hand is raised", func() bool { return textOf(a.Sees(nick), "jitsi_participant_raisedHand") != "" })
 	moderation(`"approved":true`)
 	p.reads(t, n, `{"t":9}`)
 	ask("three")

@@ -181,13 +181,13 @@ func TestMutedByAModerator(t *testing.T) {
 		t.Error("the focus does not let a moderator mute the phone")
 	}
 	eventually(t, 5*time.Second, "the phone is not heard", func() bool { return !hears(a, 440)() })
-	eventually(t, 5*time.Second, "the room sees it", func() bool { return a.Sees(nick).Kid("", "audiomuted").Text == "true" })
+	eventually(t, 5*time.Second, "the room sees it", func() bool { return textOf(a.Sees(nick), "audiomuted") == "true" })
 	eventually(t, 5*time.Second, "the phone is told", p.voice)
 	eventually(t, 15*time.Second, "the phone hears the meeting as before", func() bool { return p.tone(620) > -22 && !p.voice() })
 	p.port.SendKey('*', 100)
 	p.port.SendKey('6', 100)
 	eventually(t, 5*time.Second, "the phone is heard again", hears(a, 440))
-	eventually(t, 5*time.Second, "the room sees that too", func() bool { return a.Sees(nick).Kid("", "audiomuted").Text == "false" })
+	eventually(t, 5*time.Second, "the room sees that too", func() bool { return textOf(a.Sees(nick), "audiomuted") == "false" })
 }
 
 // TestModerationOfThePhone: without permission *6 raises a hand, with it the phone is heard.
@@ -200,7 +200,7 @@ func TestModerationOfThePhone(t *testing.T) {
 	nick, r := m.nick(t), m.XMPP.Room("alpha")
 	r.Moderate(nick, `{"type":"av_moderation","enabled":true,"mediaType":"audio"}`)
 	m.Focus.Mute("alpha", nick)
-	eventually(t, 5*time.Second, "the room sees that it is muted", func() bool { return a.Sees(nick).Kid("", "audiomuted").Text == "true" })
+	eventually(t, 5*time.Second, "the room sees that it is muted", func() bool { return textOf(a.Sees(nick), "audiomuted") == "true" })
 	eventually(t, 5*time.Second, "the phone is not heard", func() bool { return !hears(a, 440)() })
 	star6 := func() { p.port.SendKey('*', 100); p.port.SendKey('6', 100) }
 	star6()
@@ -210,7 +210,7 @@ func TestModerationOfThePhone(t *testing.T) {
 	eventually(t, 5*time.Second, "the phone is told", p.voice)
 	star6()
 	eventually(t, 10*time.Second, "the phone is heard", hears(a, 440))
-	eventually(t, 5*time.Second, "the hand is down", func() bool { return a.Sees(nick).Kid("", "jitsi_participant_raisedHand").Text == "0" })
+	eventually(t, 5*time.Second, "the hand is down", func() bool { return textOf(a.Sees(nick), "jitsi_participant_raisedHand") == "0" })
 }
 
 // TestRecordingIsAnnounced: also to who comes when it is on; not where the operator has switched it off.

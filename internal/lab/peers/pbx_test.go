@@ -119,7 +119,7 @@ func TestT58_SippHoldsWithMusic(t *testing.T) {
 	leak := -120.0
 	eventually(t, 20*time.Second, "the PBX takes the call back", func() bool {
 		leak = max(leak, loudest(p, musicHz))
-		return strings.Contains(p.Sees(nick).Kid("", "status").Text, "Connected")
+		return strings.Contains(textOf(p.Sees(nick), "status"), "Connected")
 	})
 	eventually(t, 20*time.Second, "the person hears the PBX again", func() bool {
 		leak = max(leak, loudest(p, musicHz))

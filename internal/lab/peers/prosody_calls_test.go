@@ -77,7 +77,7 @@ func TestProsodyCarriesACall(t *testing.T) {
 				t.Fatalf("calls %+v", c)
 			}
 			seen := a.Sees(g.Calls()[0].Occupant.Resource)
-			if seen == nil || seen.Kid("", "status").Text != "Connected" || seen.Kid("http://jabber.org/protocol/nick", "nick") == nil {
+			if seen == nil || textOf(seen, "status") != "Connected" || seen.Kid("http://jabber.org/protocol/nick", "nick") == nil {
 				t.Errorf("the room sees %v", seen)
 			}
 			hangup(t, p)

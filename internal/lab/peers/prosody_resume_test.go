@@ -39,7 +39,7 @@ func TestProsodyResumesASession(t *testing.T) {
 				for _, want := range []string{"true", "false"} {
 					s.p.SendDigit('*', 100*time.Millisecond)
 					s.p.SendDigit('6', 100*time.Millisecond)
-					eventually(t, 20*time.Second, "the room reads audiomuted "+want, func() bool { return s.a.Sees(nick).Kid("", "audiomuted").Text == want })
+					eventually(t, 20*time.Second, "the room reads audiomuted "+want, func() bool { return textOf(s.a.Sees(nick), "audiomuted") == want })
 				}
 				if c := s.g.Calls(); len(c) != 1 || c[0].State != call.Active || c[0].Occupant.Resource != nick || m.bridge.Opened() != opened {
 					t.Errorf("calls %+v, %d new endpoints", c, m.bridge.Opened()-opened)
