@@ -12,6 +12,7 @@ import (
 // TestDialectsOfTheFocus: a call with an old and with a new Jicofo hears and is heard, also when another person comes, one
 // goes, the bridge moves by each of its ways, and the gateway asks for a new session.
 func TestDialectsOfTheFocus(t *testing.T) {
+	t.Parallel()
 	for name, o := range map[string]lab.Options{"new": {}, "old": {Old: true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

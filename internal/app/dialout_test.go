@@ -85,6 +85,7 @@ func joined(m *meeting) func() bool {
 }
 
 func TestDialOut(t *testing.T) {
+	t.Parallel()
 	m := start(t, lab.Options{}, withBrewery)
 	uri, answered, _ := phones(t, m, 200)
 	b := m.Join("alpha", 620)
@@ -141,6 +142,7 @@ func TestDialOutBusyIsShown(t *testing.T) {
 // TestDialOutEarlyMedia: what the other network plays before the answer is heard in the room, and the
 // room is not heard there before the answer.
 func TestDialOutEarlyMedia(t *testing.T) {
+	t.Parallel()
 	m := start(t, lab.Options{}, withBrewery)
 	pickUp, early := make(chan struct{}), make(chan *caller, 1)
 	ua := sip.New(sip.Options{Listen: []sip.Listener{{Network: "udp", Addr: "127.0.0.1:0"}}, Open: true, Incoming: func(d *sip.Dialog) {
@@ -247,6 +249,7 @@ func TestDialHangupWhileRinging(t *testing.T) {
 
 // TestT01_OnlyTheFocusDials: the same request from somebody else is refused, and nobody is called.
 func TestT01_OnlyTheFocusDials(t *testing.T) {
+	t.Parallel()
 	m := start(t, lab.Options{}, withBrewery)
 	uri, answered, _ := phones(t, m, 200)
 	eventually(t, 5*time.Second, "the focus sees the gateway", joined(m))

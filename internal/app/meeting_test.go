@@ -281,6 +281,7 @@ func hears(b *bot.Bot, hz float64) func() bool {
 }
 
 func TestPhoneAndTwoPeopleHearEachOther(t *testing.T) {
+	t.Parallel()
 	for _, codec := range []string{"PCMU", "PCMA", "G722", "opus"} {
 		for _, xml := range []bool{false, true} {
 			if xml && codec != "PCMU" {

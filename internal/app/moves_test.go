@@ -34,6 +34,7 @@ func (m *meeting) nick(t *testing.T) string {
 
 // TestCallSurvives: what happens to the meeting, and the phone stays up and is heard again.
 func TestCallSurvives(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		do   func(t *testing.T, m *meeting)
@@ -87,6 +88,7 @@ func TestCallSurvives(t *testing.T) {
 
 // TestEndsFromTheRoom: only being removed ends a call from the room's side (real.md 24, 25).
 func TestEndsFromTheRoom(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		do   func(m *meeting, nick string)

@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 		os.Exit(app.RunWith(os.Args[1:], app.Options{Version: "test", Loopback: true}, os.Stderr, func(string) string { return "" }))
 	}
 	if !raceEnabled {
-		soak.Together(12)
+		soak.Together(16)
 	}
 	goleak.VerifyTestMain(m)
 }
