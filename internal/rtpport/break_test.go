@@ -88,6 +88,7 @@ func (s *sprayer) got() (n int) {
 // T08: somebody who sprays all ports, before the calls and after their start, on hold and after the phones have
 // been silent for 2 s, is heard in none of them and gets no packet.
 func TestT08_NobodyBreaksIn(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	calls, packets := soak.Count(6, 20), soak.Count(2000, 25000)
 	var ours, phones []*rtpport.Port

@@ -155,6 +155,7 @@ func wantTone(t *testing.T, who string, e *ear, hz, not float64) {
 }
 
 func TestTonesBothWays(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		codec string
 		ptime int
@@ -191,6 +192,7 @@ func TestTonesBothWays(t *testing.T) {
 }
 
 func TestKeysPass(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	keys := make(chan rune, 10)
 	p1 := b.open(t, rtpport.Options{})
@@ -243,6 +245,7 @@ func TestT09_NoReflector(t *testing.T) {
 }
 
 func TestT10_DamagedPacketsDoNotEndACall(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	one, two := &ear{hz: 440}, &ear{hz: 700}
 	p1, p2 := b.open(t, rtpport.Options{}), b.open(t, rtpport.Options{})
@@ -279,6 +282,7 @@ func TestT10_DamagedPacketsDoNotEndACall(t *testing.T) {
 
 // TestHoldMusicStaysOut: a phone that holds us sends music; the meeting does not hear it, and hears the phone afterwards.
 func TestHoldMusicStaysOut(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	meeting, phone := &ear{hz: 440}, &ear{hz: 700}
 	p1, p2 := b.open(t, rtpport.Options{}), b.open(t, rtpport.Options{})

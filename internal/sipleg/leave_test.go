@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"jigasi/internal/cause"
+	"jigasi/internal/lab/soak"
 	"jigasi/internal/leg"
 	"jigasi/internal/media"
 	"jigasi/internal/rtpport"
@@ -20,7 +21,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	soak.Together(8)
+	goleak.VerifyTestMain(m)
+}
 
 // mute is a phone that sends what it is told to, and acknowledges nothing.
 type mute struct {
