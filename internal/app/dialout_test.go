@@ -25,7 +25,7 @@ func withBrewery(cfg *config.Config) {
 }
 
 // phones answers calls with a status, or picks up where it is 200.
-func phones(t *testing.T, m *meeting, status int) (uri string, answered chan *caller, ua *sip.UA) {
+func phones(t *testing.T, h *handsets, status int) (uri string, answered chan *caller, ua *sip.UA) {
 	t.Helper()
 	answered = make(chan *caller, 10)
 	ua = sip.New(sip.Options{Listen: []sip.Listener{{Network: "udp", Addr: "127.0.0.1:0"}}, Open: true, Incoming: func(d *sip.Dialog) {
@@ -36,7 +36,7 @@ func phones(t *testing.T, m *meeting, status int) (uri string, answered chan *ca
 			return
 		}
 		c := &caller{d: d, ear: &ear{hz: 440}}
-		answer, err := c.take(m)
+		answer, err := c.take(h)
 		if err != nil {
 			t.Error(err)
 			return
@@ -55,10 +55,10 @@ func phones(t *testing.T, m *meeting, status int) (uri string, answered chan *ca
 }
 
 // take answers the offer of the gateway and starts the sound.
-func (c *caller) take(m *meeting) ([]byte, error) {
+func (c *caller) take(h *handsets) ([]byte, error) {
 	loop := netip.MustParseAddr("127.0.0.1")
 	var err error
-	if c.port, err = rtpport.Open(rtpport.Options{Pool: m.pool, Clock: m.clock, LocalIP: loop, OnKey: c.pressed}); err != nil {
+	if c.port, err = rtpport.Open(rtpport.Options{Pool: h.pool, Clock: h.clock, LocalIP: loop, OnKey: c.pressed}); err != nil {
 		return nil, err
 	}
 	offer, err := sdp.Parse(c.d.SDP())
@@ -87,7 +87,7 @@ func joined(m *meeting) func() bool {
 func TestDialOut(t *testing.T) {
 	t.Parallel()
 	m := start(t, lab.Options{}, withBrewery)
-	uri, answered, _ := phones(t, m, 200)
+	uri, answered, _ := phones(t, m.handsets, 200)
 	b := m.Join("alpha", 620)
 	m.Join("alpha", 880)
 	eventually(t, 5*time.Second, "the focus sees the gateway", joined(m))
@@ -123,7 +123,7 @@ func TestDialOut(t *testing.T) {
 func TestDialOutBusyIsShown(t *testing.T) {
 	t.Parallel()
 	m := start(t, lab.Options{}, withBrewery)
-	uri, _, _ := phones(t, m, 486)
+	uri, _, _ := phones(t, m.handsets, 486)
 	b := m.Join("alpha", 620)
 	m.Join("alpha", 880)
 	eventually(t, 5*time.Second, "the focus sees the gateway", joined(m))
@@ -147,7 +147,7 @@ func TestDialOutEarlyMedia(t *testing.T) {
 	pickUp, early := make(chan struct{}), make(chan *caller, 1)
 	ua := sip.New(sip.Options{Listen: []sip.Listener{{Network: "udp", Addr: "127.0.0.1:0"}}, Open: true, Incoming: func(d *sip.Dialog) {
 		c := &caller{d: d, ear: &ear{hz: 440}}
-		answer, err := c.take(m)
+		answer, err := c.take(m.handsets)
 		if err != nil {
 			t.Error(err)
 			return
@@ -251,7 +251,7 @@ func TestDialHangupWhileRinging(t *testing.T) {
 func TestT01_OnlyTheFocusDials(t *testing.T) {
 	t.Parallel()
 	m := start(t, lab.Options{}, withBrewery)
-	uri, answered, _ := phones(t, m, 200)
+	uri, answered, _ := phones(t, m.handsets, 200)
 	eventually(t, 5*time.Second, "the focus sees the gateway", joined(m))
 	gateway := m.Focus.Gateways()[0]
 	real := ""
@@ -290,7 +290,7 @@ func TestDialPlan(t *testing.T) {
 		c.DialOut.Rules = []config.DialRule{{Match: "+49900*", Deny: true}, {Match: "sip:phone@*"}, {Match: "phone@*"}}
 	})
 	eventually(t, 20*time.Second, "the focus sees the gateway", joined(m))
-	uri, answered, _ := phones(t, m, 200)
+	uri, answered, _ := phones(t, m.handsets, 200)
 	m.Join("alpha", 620)
 	for _, to := range []string{"+49 900-123", "tel:+49900123", "+4989123"} {
 		res := m.Focus.Dial("alpha@"+m.XMPP.MUC(), to)

@@ -105,7 +105,7 @@ func TestT33_PanicCostsOneCall(t *testing.T) {
 	points := &failpoints{}
 	m := startWith(t, lab.Options{}, slog.New(pointHandler{failpoints: points}), withBrewery)
 	eventually(t, 20*time.Second, "the focus sees the gateway", joined(m))
-	uri, answered, _ := phones(t, m, 200)
+	uri, answered, _ := phones(t, m.handsets, 200)
 	near := m.Join(spared, 620)
 	m.Join(spared, 880)
 	beside := m.call(t, spared, 440, "PCMU")

@@ -17,21 +17,12 @@ import (
 	"jigasi/internal/cause"
 	"jigasi/internal/config"
 	"jigasi/internal/lab/soak"
-	"jigasi/internal/media"
-	"jigasi/internal/rtpport"
 )
 
 // phones makes a place for real phones, with sound, at a gateway that is a process of its own.
 func (p *process) phones(t *testing.T) *meeting {
 	t.Helper()
-	m := &meeting{Meeting: p.Meeting, ua: p.ua, at: p.sip, clock: media.NewClock(nil)}
-	low := portRange(t)
-	var err error
-	if m.pool, err = rtpport.NewPool(uint16(low+20000), uint16(low+20199)); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(m.clock.Close)
-	return m
+	return &meeting{Meeting: p.Meeting, ua: p.ua, at: p.sip, handsets: newHandsets(t, portRange(t)-12000, 200)}
 }
 
 // memory is a figure of the process, in KiB: VmRSS is what it has, VmHWM the most it had.

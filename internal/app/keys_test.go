@@ -15,9 +15,8 @@ import (
 // TestKeysInTheSound: where an account wants it so, a key of the meeting reaches the phone as its two tones.
 func TestKeysInTheSound(t *testing.T) {
 	t.Parallel()
-	m := &meeting{} // the account's proxy is the phone, which is there first
-	uri, answered, ua := phones(t, m, 200)
-	*m = *start(t, lab.Options{}, func(cfg *config.Config) {
+	uri, answered, ua := phones(t, newHandsets(t, portRange(t)-12000, 200), 200) // the account's proxy is the phone
+	m := start(t, lab.Options{}, func(cfg *config.Config) {
 		withBrewery(cfg)
 		cfg.SIP.Accounts = []config.SIPAccount{{ID: "pbx", URI: "gw@127.0.0.1", Proxy: ua.Local()[0].String(), DTMF: "inband"}}
 	})
@@ -145,10 +144,9 @@ func TestNoKeysForADeafMeeting(t *testing.T) {
 // seconds, and so are keys by HTTP; the call is to the number alone, and nobody reads the keys.
 func TestKeysAfterTheNumber(t *testing.T) {
 	t.Parallel()
-	m := &meeting{} // the account's proxy is the phone, which is there first
-	_, answered, ua := phones(t, m, 200)
+	_, answered, ua := phones(t, newHandsets(t, portRange(t)-12000, 200), 200) // the account's proxy is the phone
 	var log lines
-	*m = *startWith(t, lab.Options{}, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})), func(cfg *config.Config) {
+	m := startWith(t, lab.Options{}, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})), func(cfg *config.Config) {
 		withBrewery(cfg)
 		cfg.Admin.Port = freePort(t)
 		cfg.SIP.Accounts = []config.SIPAccount{{ID: "pbx", URI: "gw@127.0.0.1", Proxy: ua.Local()[0].String()}}

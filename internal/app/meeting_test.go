@@ -27,11 +27,28 @@ import (
 // meeting is a lab with the real gateway in it.
 type meeting struct {
 	*lab.Meeting
-	app   *app.App
+	*handsets
+	app *app.App
+	ua  *sip.UA
+	at  string // where the gateway is, if it is a process of its own
+}
+
+// handsets are what phones of a test have their sound by. They may be there before the gateway is.
+type handsets struct {
 	clock *media.Clock
 	pool  *rtpport.Pool
-	ua    *sip.UA
-	at    string // where the gateway is, if it is a process of its own
+}
+
+// newHandsets has so many ports for them from low on.
+func newHandsets(t *testing.T, low, ports int) *handsets {
+	t.Helper()
+	pool, err := rtpport.NewPool(uint16(low), uint16(low+ports-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &handsets{clock: media.NewClock(nil), pool: pool}
+	t.Cleanup(h.clock.Close)
+	return h
 }
 
 // ranges are the port ranges that tests of this process have now. Two processes begin in different places.
@@ -110,11 +127,7 @@ func startAs(t *testing.T, o lab.Options, as app.Options, change func(*config.Co
 	if err := a.Start(); err != nil {
 		t.Fatal(err)
 	}
-	m := &meeting{Meeting: l, app: a, clock: media.NewClock(nil)}
-	m.pool, err = rtpport.NewPool(uint16(low-12000), uint16(max(low+199, cfg.Media.MaxPort)-12000))
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := &meeting{Meeting: l, app: a, handsets: newHandsets(t, low-12000, max(low+199, cfg.Media.MaxPort)-low+1)}
 	m.ua = sip.New(sip.Options{Listen: []sip.Listener{{Network: "udp", Addr: "127.0.0.1:0"}}, Open: true})
 	if err := m.ua.Start(); err != nil {
 		t.Fatal(err)
@@ -126,7 +139,6 @@ func startAs(t *testing.T, o lab.Options, as app.Options, change func(*config.Co
 		if err := a.Close(ctx); err != nil {
 			t.Error(err)
 		}
-		m.clock.Close()
 		l.Close()
 		if n := a.PortsInUse(); n != 0 {
 			t.Errorf("%d RTP ports are left", n)

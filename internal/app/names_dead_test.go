@@ -56,7 +56,7 @@ func TestT55_DeadNameServer(t *testing.T) {
 		withBrewery(cfg)
 	})
 	eventually(t, 20*time.Second, "the focus sees the gateway", joined(m))
-	uri, answered, _ := phones(t, m, 200)
+	uri, answered, _ := phones(t, m.handsets, 200)
 	uri = strings.Replace(uri, "127.0.0.1", "phone.names.test", 1)
 	p, heard := connected(t, m)
 	dial := func(to string) (status string) {

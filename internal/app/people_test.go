@@ -97,7 +97,7 @@ func TestLobbyDenied(t *testing.T) {
 func TestDialledIntoALobby(t *testing.T) {
 	t.Parallel()
 	m := start(t, lab.Options{}, withBrewery)
-	uri, answered, _ := phones(t, m, 200)
+	uri, answered, _ := phones(t, m.handsets, 200)
 	a := m.Join("alpha", 620)
 	m.Join("alpha", 880)
 	eventually(t, 5*time.Second, "the focus sees the gateway", joined(m))

@@ -13,8 +13,7 @@ import (
 func TestTestCalls(t *testing.T) {
 	t.Parallel()
 	for status, good := range map[int]bool{200: true, 486: false} {
-		helper := start(t, lab.Options{}, nil)
-		uri, _, _ := phones(t, helper, status)
+		uri, _, _ := phones(t, newHandsets(t, portRange(t)-12000, 200), status)
 		m := start(t, lab.Options{}, func(c *config.Config) {
 			c.Admin.Port = freePort(t)
 			c.Health.SIPURI = uri

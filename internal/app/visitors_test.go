@@ -135,7 +135,7 @@ func TestDialOutNotLive(t *testing.T) {
 	t.Parallel()
 	q, set := withQueue(t)
 	m := start(t, lab.Options{}, func(cfg *config.Config) { set(cfg); withBrewery(cfg) })
-	uri, answered, _ := phones(t, m, 200)
+	uri, answered, _ := phones(t, m.handsets, 200)
 	m.Join("alpha", 620)
 	m.Join("alpha", 880)
 	eventually(t, 5*time.Second, "the focus sees the gateway", joined(m))
