@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"jigasi/internal/stanza"
@@ -58,107 +59,120 @@ func message(n int) *stanza.Elem {
 	return stanza.New(nsClient, "message", "to", "a@b").Add(stanza.New("", "body").WithText(fmt.Sprint(n)))
 }
 
-// TestResumption: a connection that is lost, or falls silent, is replaced; what either side has missed is said again, once, and
-// in its order. The session is the same.
+// TestResumption: a connection that is lost, falls silent or takes nothing is replaced; what either side has missed is said
+// again, once, and in its order. The session is the same. Time is virtual: the limit of silence is ten seconds.
 func TestResumption(t *testing.T) {
 	t.Parallel()
-	for name, silent := range map[string]bool{"lost": false, "silent": true} {
-		t.Run(name, func(t *testing.T) {
+	for _, end := range []string{"lost", "silent", "stuck"} {
+		t.Run(end, func(t *testing.T) {
 			t.Parallel()
-			var connections atomic.Int32
-			got := make(chan string, 100)
-			over := make(chan struct{})
-			o, _ := serve(t, func(latest *server) {
-				s := &server{t: latest.t, conn: latest.conn}
-				n := connections.Add(1)
-				if n == 1 {
-					if !s.bindManaged() {
-						return
-					}
-					s.say("<message from='x@y'><body>one</body></message><message from='x@y'><body>two</body></message>")
-					for range 3 {
-						got <- body(s.hear())
-					}
-					s.say("<r xmlns='%s'/>", nsSM)
-					if a := s.hear(); !a.Is(nsSM, "a") || a.Get("h") != "2" {
-						s.t.Errorf("confirms %v", a)
-					}
-					if silent {
-						<-over
-					}
-					_ = s.conn.Close()
-					return
-				}
-				if n == 2 { // one that fails
-					_ = s.conn.Close()
-					return
-				}
-				if h := s.asked(); h != "2" {
-					s.t.Errorf("connection %d has seen %q stanzas", n, h)
-				}
-				s.say("<resumed xmlns='%s' previd='some-id' h='2'/>", nsSM) // the third did not arrive
-				for {
-					switch e := s.hear(); {
-					case e.Is(nsClient, "message"):
-						if got <- body(e); body(e) == "3" {
-							s.say("<message from='x@y'><body>three</body></message>")
-						}
-					case e.Is(nsClient, "iq"):
-						s.say("<iq type='result' id='%s' from='%s'/>", e.Get("id"), e.Get("to"))
-					case e.Is(nsSM, "r"):
-						s.say("<a xmlns='%s' h='4'/>", nsSM)
-					case e.Is("", ""):
-						s.say("</stream:stream>")
-						return
-					}
-				}
-			})
-			defer close(over)
-			o.Resume = true
-			if silent {
-				o.Ping = 200 * time.Millisecond
-			}
-			handled := make(chan string, 100)
-			o.Handler = func(e *stanza.Elem) bool {
-				handled <- body(e)
-				return true
-			}
-			c := dial(t, o)
-			for n := range 3 {
-				_ = c.Send(message(n))
-			}
-			for _, want := range []string{"0", "1", "2"} {
-				if g := <-got; g != want {
-					t.Errorf("first %s, want %s", g, want)
-				}
-			}
-			for connections.Load() < 2 {
-				if silent && c.Err() != nil {
-					t.Fatal(c.Err())
-				}
-				time.Sleep(time.Millisecond)
-			}
-			_ = c.Send(message(3))
-			for _, want := range []string{"2", "3"} {
-				if g := <-got; g != want {
-					t.Errorf("then %s, want %s", g, want)
-				}
-			}
-			for _, want := range []string{"one", "two", "three"} {
-				if g := <-handled; g != want {
-					t.Errorf("handled %s, want %s", g, want)
-				}
-			}
-			if _, err := c.Request(context.Background(), iq("get", "a@b", "x", "y")); err != nil {
-				t.Error(err)
-			}
-			if c.JID().String() != fullJID || c.Err() != nil {
-				t.Errorf("%v, %v", c.JID(), c.Err())
-			}
-			if err := c.Close(context.Background()); err != nil || connections.Load() != 3 {
-				t.Errorf("%v after %d connections", err, connections.Load())
-			}
+			synctest.Test(t, func(t *testing.T) { resumption(t, end) })
 		})
+	}
+}
+
+func resumption(t *testing.T, end string) {
+	var connections atomic.Int32
+	got := make(chan string, 100)
+	over := make(chan struct{})
+	o, _ := serve(t, resuming(end, &connections, got, over))
+	defer close(over)
+	o.Resume = true
+	if end != "lost" {
+		o.Ping = 200 * time.Millisecond
+	}
+	handled := make(chan string, 100)
+	o.Handler = func(e *stanza.Elem) bool {
+		handled <- body(e)
+		return true
+	}
+	c := dial(t, o)
+	for n := range 3 {
+		_ = c.Send(message(n))
+	}
+	for _, want := range []string{"0", "1", "2"} {
+		if g := <-got; g != want {
+			t.Errorf("first %s, want %s", g, want)
+		}
+	}
+	for began := time.Now(); connections.Load() < 2; time.Sleep(time.Millisecond) {
+		if c.Err() != nil || time.Since(began) > time.Minute {
+			t.Fatalf("no second connection: %v", c.Err())
+		}
+	}
+	_ = c.Send(message(3))
+	for _, want := range []string{"2", "3"} {
+		if g := <-got; g != want {
+			t.Errorf("then %s, want %s", g, want)
+		}
+	}
+	for _, want := range []string{"one", "two", "three"} {
+		if g := <-handled; g != want {
+			t.Errorf("handled %s, want %s", g, want)
+		}
+	}
+	if _, err := c.Request(context.Background(), iq("get", "a@b", "x", "y")); err != nil {
+		t.Error(err)
+	}
+	if c.JID().String() != fullJID || c.Err() != nil {
+		t.Errorf("%v, %v", c.JID(), c.Err())
+	}
+	if err := c.Close(context.Background()); err != nil || connections.Load() != 3 {
+		t.Errorf("%v after %d connections", err, connections.Load())
+	}
+}
+
+// resuming plays a server that loses the first connection, or says nothing more on it, or does not even read from it until
+// over; fails the second, and gives the session back on the third.
+func resuming(end string, connections *atomic.Int32, got chan<- string, over <-chan struct{}) func(latest *server) {
+	return func(latest *server) {
+		s := &server{t: latest.t, conn: latest.conn}
+		n := connections.Add(1)
+		if n == 1 {
+			if !s.bindManaged() {
+				return
+			}
+			s.say("<message from='x@y'><body>one</body></message><message from='x@y'><body>two</body></message>")
+			for range 3 {
+				got <- body(s.hear())
+			}
+			s.say("<r xmlns='%s'/>", nsSM)
+			if a := s.hear(); !a.Is(nsSM, "a") || a.Get("h") != "2" {
+				s.t.Errorf("confirms %v", a)
+			}
+			switch end {
+			case "silent":
+				for !s.hear().Is("", "") {
+				}
+			case "stuck":
+				<-over
+			}
+			_ = s.conn.Close()
+			return
+		}
+		if n == 2 { // one that fails
+			_ = s.conn.Close()
+			return
+		}
+		if h := s.asked(); h != "2" {
+			s.t.Errorf("connection %d has seen %q stanzas", n, h)
+		}
+		s.say("<resumed xmlns='%s' previd='some-id' h='2'/>", nsSM) // the third did not arrive
+		for {
+			switch e := s.hear(); {
+			case e.Is(nsClient, "message"):
+				if got <- body(e); body(e) == "3" {
+					s.say("<message from='x@y'><body>three</body></message>")
+				}
+			case e.Is(nsClient, "iq"):
+				s.say("<iq type='result' id='%s' from='%s'/>", e.Get("id"), e.Get("to"))
+			case e.Is(nsSM, "r"):
+				s.say("<a xmlns='%s' h='4'/>", nsSM)
+			case e.Is("", ""):
+				s.say("</stream:stream>")
+				return
+			}
+		}
 	}
 }
 
