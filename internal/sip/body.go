@@ -14,28 +14,37 @@ const sdpType = "application/sdp"
 // description gives the session description of a message, nil if it has none. In a
 // body of many parts, as SIP-I sends it, it is the first part of that type.
 func description(m siptx.Message) []byte {
-	if len(m.Body()) == 0 {
+	return descriptionIn(siptx.Value(m, "Content-Type"), m.Body(), maxNested)
+}
+
+// maxNested is how deep parts are looked for within parts (RFC 5621, 3.1).
+const maxNested = 3
+
+func descriptionIn(ctype string, body []byte, depth int) []byte {
+	if len(body) == 0 {
 		return nil
 	}
-	kind, params, err := mime.ParseMediaType(siptx.Value(m, "Content-Type"))
+	kind, params, err := mime.ParseMediaType(ctype)
 	switch {
 	case err != nil:
 		return nil
 	case kind == sdpType:
-		return m.Body()
-	case !strings.HasPrefix(kind, "multipart/") || params["boundary"] == "":
+		return body
+	case !strings.HasPrefix(kind, "multipart/") || params["boundary"] == "" || depth == 0:
 		return nil
 	}
-	parts := multipart.NewReader(bytes.NewReader(m.Body()), params["boundary"])
+	parts := multipart.NewReader(bytes.NewReader(body), params["boundary"])
 	for range 16 {
 		p, err := parts.NextRawPart()
 		if err != nil {
 			return nil
 		}
-		if kind, _, err := mime.ParseMediaType(p.Header.Get("Content-Type")); err == nil && kind == sdpType {
-			if b, err := io.ReadAll(p); err == nil && len(b) > 0 {
-				return b
-			}
+		b, err := io.ReadAll(p)
+		if err != nil {
+			return nil
+		}
+		if found := descriptionIn(p.Header.Get("Content-Type"), b, depth-1); found != nil {
+			return found
 		}
 	}
 	return nil
@@ -43,7 +52,8 @@ func description(m siptx.Message) []byte {
 
 // unreadable says that a request has a body that cannot be used (RFC 3261, 8.2.3).
 func unreadable(m siptx.Message) bool {
-	return len(m.Body()) > 0 && (description(m) == nil || siptx.Value(m, "Content-Encoding") != "")
+	coded := siptx.Value(m, "Content-Encoding")
+	return len(m.Body()) > 0 && (description(m) == nil || coded != "" && !strings.EqualFold(coded, "identity"))
 }
 
 // takesSDP reports whether the caller accepts a session description in an answer (RFC 3261, 20.1).

@@ -30,10 +30,7 @@ func mergeKey(req *sip.Request) string {
 func (u *UA) invite(req *sip.Request, tx *siptx.Server) {
 	switch {
 	case unreadable(req):
-		res := siptx.Respond(req, 415, tx.Tag)
-		siptx.Set(res, "Accept", sdpType+", multipart/mixed")
-		siptx.Set(res, "Accept-Encoding", "identity")
-		tx.Respond(res)
+		notRead(req, tx)
 		return
 	case !takesSDP(req):
 		tx.Status(406)
@@ -71,6 +68,14 @@ func (u *UA) invite(req *sip.Request, tx *siptx.Server) {
 	tx.OnCancel(func() { d.post(d.callerGone) })
 }
 
+// expired ends a call that the caller gave only so much time (RFC 3261, 13.3.1).
+func (d *Dialog) expired() {
+	if d.state == early {
+		d.in.tx.Status(487)
+		d.end(cause.Cause{Code: cause.Cancelled, Text: "the caller waits no longer: its INVITE has expired"})
+	}
+}
+
 // incoming hands a call to its owner; a defect there costs this call (T33).
 func (u *UA) incoming(d *Dialog) {
 	defer func() {
@@ -99,6 +104,9 @@ func (d *Dialog) accept(req *sip.Request, tx *siptx.Server) {
 	}
 	d.remoteSeq = req.CSeq().SeqNo
 	d.use(tx.Flow())
+	if secs := siptx.Leading(siptx.Value(req, "Expires")); secs > 0 {
+		d.after(time.Duration(secs)*time.Second, d.expired)
+	}
 }
 
 func (d *Dialog) callerGone() {
@@ -327,7 +335,13 @@ func reasonText(v string) string {
 func (d *Dialog) info(req *sip.Request, tx *siptx.Server) {
 	taken := d.tell(Event{
 		Kind: Info, ContentType: siptx.Clean(siptx.Value(req, "Content-Type")), Body: req.Body(),
-		Reply: func(status int, _ []byte) { tx.Status(status) },
+		Reply: func(status int, _ []byte) {
+			res := siptx.Respond(req, status, tx.Tag)
+			if status == 415 {
+				siptx.Set(res, "Accept", infoTypes)
+			}
+			tx.Respond(res)
+		},
 	})
 	if !taken {
 		tx.Status(500)

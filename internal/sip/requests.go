@@ -8,7 +8,10 @@ import (
 )
 
 // allow lists the methods that are understood.
-const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, NOTIFY, REFER, MESSAGE"
+const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, NOTIFY, REFER"
+
+// infoTypes are the bodies of an INFO that are understood.
+const infoTypes = "application/json, application/dtmf-relay, application/dtmf"
 
 // extensions are the option tags that are spoken here.
 var extensions = []string{"timer", "100rel"}
@@ -104,6 +107,14 @@ func notAllowed(req *sip.Request, tx *siptx.Server) {
 	tx.Respond(res)
 }
 
+// notRead refuses a body that is no session description, or is not plain, and says what would be (RFC 3261, 8.2.3).
+func notRead(req *sip.Request, tx *siptx.Server) {
+	res := siptx.Respond(req, 415, tx.Tag)
+	siptx.Set(res, "Accept", sdpType+", multipart/mixed")
+	siptx.Set(res, "Accept-Encoding", "identity")
+	tx.Respond(res)
+}
+
 func badExtension(req *sip.Request, tx *siptx.Server, bad string) {
 	res := siptx.Respond(req, 420, tx.Tag)
 	siptx.Set(res, "Unsupported", bad)
@@ -113,7 +124,7 @@ func badExtension(req *sip.Request, tx *siptx.Server, bad string) {
 // capabilities adds what this side understands.
 func (u *UA) capabilities(m siptx.Message) {
 	siptx.Set(m, "Allow", allow)
-	siptx.Set(m, "Accept", sdpType+", application/json, application/dtmf-relay, multipart/mixed")
+	siptx.Set(m, "Accept", sdpType+", "+infoTypes+", multipart/mixed")
 	siptx.Set(m, "Supported", strings.Join(extensions, ", "))
 	siptx.Set(m, "User-Agent", u.opt.UserAgent)
 }

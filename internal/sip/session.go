@@ -18,7 +18,8 @@ type offerIn struct {
 	replied bool
 }
 
-// offered is a re-INVITE or UPDATE of the peer (RFC 3261, 14.2; RFC 3311, 5.2).
+// offered is a re-INVITE or UPDATE of the peer (RFC 3261, 14.2; RFC 3311, 5.2). Before the INVITE has its answer
+// there is no other one, and before its offer has one no other offer.
 func (d *Dialog) offered(req *sip.Request, tx *siptx.Server) {
 	invite := req.Method == sip.INVITE
 	secs := siptx.Leading(siptx.Value(req, "Session-Expires"))
@@ -27,16 +28,14 @@ func (d *Dialog) offered(req *sip.Request, tx *siptx.Server) {
 		tx.Status(481)
 		return
 	case unreadable(req):
-		res := siptx.Respond(req, 415, "")
-		siptx.Set(res, "Accept", sdpType+", multipart/mixed")
-		tx.Respond(res)
+		notRead(req, tx)
 		return
 	case secs > 0 && secs < minSE && d.ua.opt.SessionExpires > 0:
 		res := siptx.Respond(req, 422, "")
 		siptx.Set(res, "Min-SE", "90")
 		tx.Respond(res)
 		return
-	case d.pendingIn != nil, invite && d.in.ok != nil:
+	case d.pendingIn != nil, invite && d.in.ok != nil, d.inbound && d.state == early && (invite || d.localSDP == nil && description(req) != nil):
 		res := siptx.Respond(req, 500, "")
 		siptx.Set(res, "Retry-After", "2")
 		tx.Respond(res)

@@ -14,14 +14,16 @@ func (l *Leg) answerOffer(raw []byte) error {
 	if err != nil {
 		return err
 	}
-	l.local.Version++
-	answer, r, err := sdp.Answer(offer, l.local)
+	local := l.local
+	local.Version++ // by one of what was said last (RFC 3264, 8): not for an offer that is refused
+	answer, r, err := sdp.Answer(offer, local)
 	if err != nil {
 		return err
 	}
 	if err := l.start(r); err != nil {
 		return err
 	}
+	l.local.Version = local.Version
 	if r.OfferKeys != nil {
 		l.local.Keys = r.OfferKeys
 	}

@@ -296,23 +296,23 @@ func TestReinvite(t *testing.T) {
 	if err != nil || !strings.Contains(second, "PCMA/8000") || strings.Contains(second, "PCMU") {
 		t.Errorf("%v, %s", err, second)
 	}
-	version := func(s string) string {
-		for line := range strings.Lines(s) {
-			if strings.HasPrefix(line, "o=") {
-				return line
-			}
-		}
-		return ""
+	version := func(s string) (n int) {
+		_, _ = fmt.Sscanf(s[strings.Index(s, "o="):], "o=jigasi %d %d ", new(uint64), &n)
+		return n
 	}
-	if version(first) == version(second) || version(first) == "" {
-		t.Errorf("the version stays %s", version(first))
+	if version(first) == 0 || version(second) != version(first)+1 {
+		t.Errorf("the version goes from %d to %d", version(first), version(second))
 	}
 	gsm := strings.Replace(string(describe(40006)), "RTP/AVP 0 8", "RTP/AVP 3", 1)
 	if answer, err := reinvite(t, d, []byte(gsm)); err == nil {
 		t.Errorf("GSM is answered by %s", answer)
 	}
-	if _, err := reinvite(t, d, describe(40000)); err != nil {
-		t.Errorf("after a refused change: %v", err)
+	third, err := reinvite(t, d, describe(40000))
+	if err != nil {
+		t.Fatalf("after a refused change: %v", err)
+	}
+	if version(third) != version(second)+1 { // RFC 3264, 8: a refused offer said nothing
+		t.Errorf("after a refused change the version goes from %d to %d", version(second), version(third))
 	}
 	d.Hangup(cause.Cause{Code: cause.Normal})
 	over(t, l, cause.Normal)

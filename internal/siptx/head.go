@@ -183,7 +183,7 @@ func (h head) values(name string) []string {
 }
 
 // isRequest reports whether the first line is not that of a response.
-func (h head) isRequest() bool { return !strings.HasPrefix(h.start, "SIP/") }
+func (h head) isRequest() bool { return len(h.start) < 4 || !strings.EqualFold(h.start[:4], "SIP/") }
 
 // method is the method of a request as it was written.
 func (h head) method() string {

@@ -223,14 +223,18 @@ func (h head) message() (Message, error) {
 	return m, h.check(m)
 }
 
+// spoken is the version, in which case does not count (RFC 3261, 7.1).
+const spoken = "SIP/2.0"
+
 // firstLine checks the first line and gives it in the form of version 2.0.
 func (h head) firstLine() (string, error) {
 	parts := strings.Split(h.start, " ")
 	if !h.isRequest() {
 		parts = strings.SplitN(h.start, " ", 3)
-		if len(parts) < 2 || parts[0] != "SIP/2.0" {
+		if len(parts) < 2 || !strings.EqualFold(parts[0], spoken) {
 			return "", bad("a response of an unknown version")
 		}
+		parts[0] = spoken
 		status, ok := number(parts[1], 699)
 		if !ok || status < 100 || len(parts[1]) != 3 {
 			return "", bad("a status that is none")
@@ -260,6 +264,7 @@ func (h head) firstLine() (string, error) {
 	default:
 		return "", flaw{416, "the request is for a URI of another scheme"}
 	}
+	parts[2] = spoken
 	return strings.Join(parts, " "), nil
 }
 
