@@ -69,7 +69,7 @@ type Local struct {
 
 // A Result is what both sides agreed on.
 type Result struct {
-	Remote    netip.AddrPort // invalid while the far end takes nothing
+	Remote    netip.AddrPort // invalid while the far end takes nothing, and where a host name or nothing says where it is: its packets tell
 	RTCP      netip.AddrPort
 	RTCPMux   bool
 	Codec     Codec // with the payload type that both use
@@ -130,7 +130,7 @@ func Answer(offer *Session, l Local) ([]byte, Result, error) {
 	l.head(&b)
 	for i := range offer.Media {
 		if o := &offer.Media[i]; o == m {
-			l.audio(&b, m.Proto, r.formats(m), crypto, r)
+			l.audio(&b, m.Proto, r.formats(m), crypto, r.RTCPMux, narrow(r))
 		} else {
 			fmt.Fprintf(&b, "m=%s 0 %s %s\r\n", o.Kind, o.Proto, strings.Join(orZero(o.Formats), " "))
 		}
@@ -239,7 +239,7 @@ func (s *Session) settle(m *Media, l Local) (Result, error) {
 	r.Ptime = ptime(m)
 	theirs := s.direction(m)
 	ours := theirs.Reverse()
-	r.Send = (ours == SendRecv || ours == SendOnly) && (l.Direction == SendRecv || l.Direction == SendOnly) && r.Remote.IsValid()
+	r.Send = (ours == SendRecv || ours == SendOnly) && (l.Direction == SendRecv || l.Direction == SendOnly)
 	r.Recv = (ours == SendRecv || ours == RecvOnly) && (l.Direction == SendRecv || l.Direction == RecvOnly)
 	r.Held = theirs == SendOnly || theirs == Inactive
 	if r.Remote.IsValid() {

@@ -220,6 +220,8 @@ func TestHold(t *testing.T) {
 		{"a=recvonly", true, false, false, "a=sendonly"},
 		{"a=inactive", false, false, true, "a=inactive"},
 		{"c=IN IP4 0.0.0.0", false, true, true, "a=recvonly"},
+		{"c=IN IP4 phone.example.com", true, true, false, "a=sendrecv"}, // where it is is learnt from its packets
+		{"c=IN IP4 phone.example.com\r\na=recvonly", true, false, false, "a=sendonly"},
 	} {
 		offer, err := sdp.Parse([]byte(session("m=audio 4000 RTP/AVP 0", tt.attr)))
 		if err != nil {

@@ -23,7 +23,6 @@ func (l Local) Offer() ([]byte, []Crypto) {
 			keys = append(keys, newCrypto(i+1, name))
 		}
 	}
-	r := Result{Codec: codecs[0], RecvPT: codecs[0].PT, DTMF: eventPT, DTMFClock: 8000, CN: -1, RTCPMux: l.RTCPMux}
 	var lines []string
 	for _, c := range codecs {
 		lines = append(lines, format(c, c.PT)...)
@@ -36,10 +35,10 @@ func (l Local) Offer() ([]byte, []Crypto) {
 	var b strings.Builder
 	l.head(&b)
 	if l.SRTP != Off {
-		l.audio(&b, "RTP/SAVP", f, keys, r)
+		l.audio(&b, "RTP/SAVP", f, keys, l.RTCPMux, l.Direction)
 	}
 	if l.SRTP != Required {
-		l.audio(&b, "RTP/AVP", f, nil, r)
+		l.audio(&b, "RTP/AVP", f, nil, l.RTCPMux, l.Direction)
 	}
 	return []byte(b.String()), keys
 }
@@ -92,7 +91,7 @@ func (l Local) head(b *strings.Builder) {
 	fmt.Fprintf(b, "v=0\r\no=jigasi %d %d IN %s %s\r\ns=-\r\nc=IN %s %s\r\nt=0 0\r\n", l.SessionID, l.Version, l.family(), ip, l.family(), ip)
 }
 
-func (l Local) audio(b *strings.Builder, proto string, f formats, keys []Crypto, r Result) {
+func (l Local) audio(b *strings.Builder, proto string, f formats, keys []Crypto, mux bool, d Direction) {
 	fmt.Fprintf(b, "m=audio %d %s %s\r\n", l.Addr.Port(), proto, strings.Join(f.pts, " "))
 	for _, line := range f.lines {
 		b.WriteString(line + "\r\n")
@@ -100,15 +99,11 @@ func (l Local) audio(b *strings.Builder, proto string, f formats, keys []Crypto,
 	if l.Ptime > 0 {
 		fmt.Fprintf(b, "a=ptime:%d\r\n", l.Ptime)
 	}
-	if r.RTCPMux {
+	if mux {
 		b.WriteString("a=rtcp-mux\r\n")
 	}
 	for _, k := range keys {
 		b.WriteString(k.line())
-	}
-	d := l.Direction
-	if r.Remote.IsValid() || r.Held { // an answer: only what the offer allows
-		d = narrow(r)
 	}
 	b.WriteString("a=" + d.String() + "\r\n")
 }

@@ -360,7 +360,11 @@ func (l *Leg) unheard(why cause.Cause) cause.Cause {
 	}
 	inside := func(ip netip.Addr) bool { return ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() }
 	its, ours := l.result.Remote.Addr(), l.local.Addr.Addr()
-	why.Text = "the phone sent no sound: its SDP names " + l.result.Remote.String()
+	where := "no address"
+	if l.result.Remote.IsValid() {
+		where = l.result.Remote.String()
+	}
+	why.Text = "the phone sent no sound: its SDP names " + where
 	if inside(its) {
 		why.Text += ", a private address"
 	}

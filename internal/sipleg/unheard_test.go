@@ -15,8 +15,10 @@ func TestUnheardSaysWhere(t *testing.T) {
 		{"203.0.113.9:4000", "172.18.0.6:10000", "the phone sent no sound: its SDP names 203.0.113.9:4000; ours names 172.18.0.6, a private address that it cannot reach: set public_ip"},
 		{"10.0.0.9:4000", "10.0.0.1:10000", "the phone sent no sound: its SDP names 10.0.0.9:4000, a private address; check that our UDP ports are reachable from it"},
 		{"203.0.113.9:4000", "192.0.2.1:10000", "the phone sent no sound: its SDP names 203.0.113.9:4000; check that our UDP ports are reachable from it"},
+		{"", "192.0.2.1:10000", "the phone sent no sound: its SDP names no address; check that our UDP ports are reachable from it"},
 	} {
-		l := &Leg{result: sdp.Result{Remote: netip.MustParseAddrPort(c.its)}, local: sdp.Local{Addr: netip.MustParseAddrPort(c.ours)}}
+		its, _ := netip.ParseAddrPort(c.its)
+		l := &Leg{result: sdp.Result{Remote: its}, local: sdp.Local{Addr: netip.MustParseAddrPort(c.ours)}}
 		if got := l.unheard(cause.Cause{Code: cause.NoMedia}); got.Text != c.want || got.Code != cause.NoMedia {
 			t.Errorf("%s, ours %s: %s", c.its, c.ours, got.Text)
 		}
