@@ -93,8 +93,7 @@ func (m *Member) failed(now time.Time, err error) {
 }
 
 // worked notes that it has said something.
-func (m *Member) worked(now time.Time) {
-	m.Tally.LastResult.Store(now.UnixMilli())
+func (m *Member) worked() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.rests > 0 {
@@ -271,7 +270,7 @@ type lease struct {
 	passed []*Member // that failed or had a rest when it was opened, and are to be preferred
 	born   time.Time
 	cancel context.CancelCauseFunc
-	proved bool      // it has said something, or failed
+	proved bool      // it works, or has failed
 	retire time.Time // since when it costs too much
 }
 
@@ -304,10 +303,13 @@ func (l *lease) sent(d time.Duration) {
 	}
 }
 
-// heard counts a result.
-func (l *lease) heard(final bool) {
-	l.proved = true
-	l.member.worked(time.Now())
+// heard counts a result. One that is proven says that the service works.
+func (l *lease) heard(final, proven bool) {
+	l.member.Tally.LastResult.Store(time.Now().UnixMilli())
+	if proven {
+		l.proved = true
+		l.member.worked()
+	}
 	if final {
 		l.member.Tally.Finals.Add(1)
 	} else {

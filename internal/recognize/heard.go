@@ -1,6 +1,8 @@
 package recognize
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -13,7 +15,7 @@ func (l *line) heard(r Result, ok bool) {
 		return
 	}
 	err := l.stream.Err()
-	if l.broken {
+	if l.broken && (!l.torn || err == nil || errors.Is(err, context.Canceled)) {
 		err = l.why
 	}
 	whole := l.link == Draining && err == nil
@@ -74,13 +76,17 @@ func (l *line) result(r Result) {
 	l.mu.Lock()
 	l.heardN++
 	l.mu.Unlock()
-	if l.stream != nil { // an interim that became a final by itself is nobody's
-		l.stream.heard(r.Final)
+	proven := r.Final || time.Since(l.fresh) >= steady // what comes to no end, and is lost soon, will be said again and again
+	if l.stream != nil {                                // an interim that became a final by itself is nobody's
+		l.stream.heard(r.Final, proven)
 	}
-	if l.fails > 0 {
+	if proven && l.fails > 0 {
 		l.o.Trouble(nil, 0)
 	}
-	l.fails, l.deaf, l.owed = 0, 0, time.Time{}
+	if proven {
+		l.fails = 0
+	}
+	l.deaf, l.owed = 0, time.Time{}
 	r.Text = bounded(strings.TrimSpace(r.Text))
 	if l.mend && r.Text != "" {
 		whole := r.Text

@@ -65,6 +65,8 @@ const (
 	lastDelay  = 30 * time.Second
 	keepAway   = 30 * time.Second // of sound, for a service that is away
 	grace      = 20 * time.Second // that an old stream has to finish an utterance
+	steady     = 10 * time.Second // after which a stream works though nobody has come to an end
+	tornLimit  = 500 * time.Millisecond
 )
 
 // A line is the part of a Speaker that its goroutine owns.
@@ -77,6 +79,8 @@ type line struct {
 	stream *lease
 	broken bool      // nothing more is written; results may still come
 	why    error     // it is broken
+	torn   bool      // by the service: what its stream says of that is the reason
+	cut    time.Time // when a torn stream is closed if it has not ended by itself
 	again  bool      // the last stream was lost
 	base   int64     // position of the stream's first sample
 	fresh  time.Time // when the stream was opened
@@ -168,7 +172,7 @@ func (l *line) hangUp() {
 func (l *line) part() {
 	l.stream.over()
 	l.cancel()
-	l.stream, l.broken, l.why = nil, false, nil
+	l.stream, l.broken, l.why, l.torn = nil, false, nil, false
 	l.o.Counts.Streams.Add(-1)
 }
 
@@ -189,6 +193,9 @@ func (l *line) turn(now time.Time) {
 		busy = l.spoken > l.acked+o // where the last final came
 	}
 	l.mu.Unlock()
+	if l.torn && !now.Before(l.cut) {
+		l.stream.Close()
+	}
 	switch l.link {
 	case Closed:
 		if work {
@@ -234,7 +241,7 @@ func (l *line) openTurn(now time.Time, unsent int64, ended, busy bool) {
 		return
 	}
 	if err := l.stream.CloseSend(); err != nil {
-		l.breakOff(err)
+		l.tear(err)
 		return
 	}
 	l.become(leave)
@@ -285,6 +292,9 @@ func (l *line) deadline() time.Time {
 	}
 	if l.broken {
 		at = time.Now().Add(time.Hour)
+	}
+	if l.torn && l.cut.After(time.Now()) {
+		at = l.cut
 	}
 	if !l.endAt.IsZero() {
 		at = earlier(at, l.endAt)
@@ -341,7 +351,7 @@ func (l *line) send(n int64) bool {
 	l.since = time.Now()
 	if err := l.deliver(); err != nil {
 		l.stream.member.Tally.WriteErrors.Add(1)
-		l.breakOff(err)
+		l.tear(err)
 		return false
 	}
 	return true
@@ -365,6 +375,14 @@ func (l *line) deliver() error {
 		}
 	}
 	return nil
+}
+
+// tear notes that a stream takes no more sound. It will say why when it ends, which is very soon.
+func (l *line) tear(err error) {
+	if l.broken {
+		return
+	}
+	l.broken, l.torn, l.why, l.cut = true, true, err, time.Now().Add(tornLimit)
 }
 
 // breakOff closes a stream that works no longer; what it has said still counts.
