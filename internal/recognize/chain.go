@@ -18,6 +18,17 @@ var (
 	ErrBudget     = errors.New("the minutes are used up")
 )
 
+// A Later is an error of a service that says how long it wants to be left alone.
+type Later struct {
+	After time.Duration
+	Err   error
+}
+
+func (l *Later) Error() string { return l.Err.Error() }
+
+// Unwrap is the error without that.
+func (l *Later) Unwrap() error { return l.Err }
+
 // Permanent reports whether an error of Open is one of those.
 func Permanent(err error) bool {
 	return errors.Is(err, ErrCredential) || errors.Is(err, ErrLanguage) || errors.Is(err, ErrBudget)
@@ -323,6 +334,9 @@ func (l *lease) lost(err error) {
 	l.member.Tally.Lost.Add(1)
 	if errors.Is(err, errDeaf) {
 		l.member.Tally.Deaf.Add(1)
+	}
+	if Permanent(err) { // some services say it only then
+		l.member.Tally.Unusable.Add(1)
 	}
 	l.member.failed(time.Now(), err)
 }

@@ -84,3 +84,32 @@ func TestBabble(t *testing.T) {
 		}
 	})
 }
+
+// TestLater: who says when to come again is left alone until then, and the sound is still there.
+func TestLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &bouncer{service: service{temper: prove.Moody(0)}, again: 12 * time.Second}
+		p := prove.Listen(t, b, 10, recognize.Options{EndLimit: time.Minute}, nil)
+		if b.asked != 2 || p.Counts.DroppedMS.Load() != 0 {
+			t.Errorf("asked %d times, %d ms dropped", b.asked, p.Counts.DroppedMS.Load())
+		}
+	})
+}
+
+// bouncer lets nobody in before the first may come again.
+type bouncer struct {
+	service
+	again time.Duration
+	until time.Time
+	asked int
+}
+
+func (b *bouncer) Open(ctx context.Context, w recognize.Who) (recognize.Stream, error) {
+	if b.asked++; b.until.IsZero() {
+		b.until = time.Now().Add(b.again)
+	}
+	if time.Now().Before(b.until) {
+		return nil, &recognize.Later{After: time.Until(b.until), Err: errors.New("too much")}
+	}
+	return b.service.Open(ctx, w)
+}

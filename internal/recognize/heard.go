@@ -77,7 +77,7 @@ func (l *line) result(r Result) {
 	l.heardN++
 	l.mu.Unlock()
 	proven := r.Final || time.Since(l.fresh) >= steady // what comes to no end, and is lost soon, will be said again and again
-	if l.stream != nil {                                // an interim that became a final by itself is nobody's
+	if l.stream != nil {                               // an interim that became a final by itself is nobody's
 		l.stream.heard(r.Final, proven)
 	}
 	if proven && l.fails > 0 {

@@ -2,6 +2,7 @@ package recognize
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -70,6 +71,9 @@ func (l *line) backOff(what string, err error) {
 	}
 	wait := min(lastDelay, max(soonDelay, time.Since(l.away)/4), l.o.FirstDelay<<min(l.fails, 10))
 	wait += rand.N(wait / 4)
+	if later := (*Later)(nil); errors.As(err, &later) {
+		wait = min(lastDelay, max(wait, later.After))
+	}
 	if Permanent(err) {
 		wait = lastDelay
 	}
@@ -80,7 +84,7 @@ func (l *line) backOff(what string, err error) {
 	l.until = time.Now().Add(wait)
 	l.o.Trouble(err, l.fails)
 	level := slog.LevelWarn
-	if Permanent(err) && l.fails > 1 { // it was said
+	if Permanent(err) { // Trouble says it, for the room
 		level = slog.LevelDebug
 	}
 	l.o.Log.Log(l.ctx, level, what, xlog.Endpoint, l.o.Who.ID, "attempt", l.fails, "wait", wait.Round(time.Millisecond), xlog.Err, err)

@@ -10,7 +10,7 @@ type Tally struct {
 	Streams     atomic.Int64 // open now
 	Opened      atomic.Int64
 	Refused     atomic.Int64 // not opened
-	Unusable    atomic.Int64 // of these, for want of a credential or of the language
+	Unusable    atomic.Int64 // not opened, or lost, for want of a credential or of the language
 	Lost        atomic.Int64 // ended before their time
 	Deaf        atomic.Int64 // of these, because no answer came
 	WriteErrors atomic.Int64 // of these, because sound could not be sent

@@ -10,6 +10,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,6 +28,8 @@ const (
 	waiting   = 4                      // batches
 	batchTime = 30 * time.Second
 	maxAnswer = 256 << 10
+
+	maxRefusal = 16 << 10
 )
 
 // A cutter makes batches of sound: an utterance each, with a little silence before it.
@@ -180,6 +183,29 @@ func (b *batcher) run() {
 	}
 }
 
+// refusal is the error of an answer, with the code that it gives if it looks like one. A language that the model does not
+// know is no fault of the service.
+func refusal(w *http.Response) error {
+	var answer struct {
+		Error struct {
+			Code  string `json:"code"`
+			Param string `json:"param"`
+		} `json:"error"`
+	}
+	data, err := io.ReadAll(io.LimitReader(w.Body, maxRefusal))
+	if err == nil && json.Unmarshal(data, &answer) != nil {
+		answer.Error.Code, answer.Error.Param = "", "" // half read
+	}
+	reason, err := code.FindString(answer.Error.Code), socket.Status(w)
+	switch {
+	case w.StatusCode == http.StatusBadRequest && (answer.Error.Param == "language" || strings.Contains(reason, "language")):
+		return fmt.Errorf("%w: the model of transcription.openai.model does not know it", recognize.ErrLanguage)
+	case reason != "":
+		return fmt.Errorf("%w (%s)", err, reason)
+	}
+	return err
+}
+
 // ask makes one request. Its error tells a status, but nothing of the answer.
 func (b *batcher) ask(one batch) (string, error) {
 	var body bytes.Buffer
@@ -209,7 +235,7 @@ func (b *batcher) ask(one batch) (string, error) {
 	}
 	defer func() { _ = w.Body.Close() }()
 	if w.StatusCode != http.StatusOK {
-		return "", socket.Status(w.StatusCode)
+		return "", refusal(w)
 	}
 	var answer struct {
 		Text *string `json:"text"`

@@ -223,6 +223,7 @@ func TestEvents(t *testing.T) {
 		{[]string{`{"type":"something.new"}`}, ""},
 		{[]string{`x`}, "error the service sent a message that is none"},
 		{[]string{`{` + words + `failed","item_id":"a","error":{"message":"spoken words"}}`}, "error an utterance was not transcribed"},
+		{[]string{`{` + words + `failed","item_id":"a","error":{"code":"insufficient_quota","message":"spoken words"}}`}, `error an utterance was not transcribed: "insufficient_quota"`},
 		{[]string{`{"type":"error","error":{"code":"invalid_api_key","message":"spoken words"}}`}, `error the service reports an error "invalid_api_key"`},
 		{[]string{`{"type":"error","error":{"code":"spoken words"}}`}, `error the service reports an error ""`},
 	} {

@@ -150,6 +150,9 @@ func (d *dialect) Heard(b []byte) ([]recognize.Result, bool, error) {
 		i := d.item(h.Item)
 		i.text, i.done = h.Transcript, true
 	case words + "failed":
+		if reason := code.FindString(h.Error.Code); reason != "" {
+			return nil, false, fmt.Errorf("an utterance was not transcribed: %q", reason)
+		}
 		return nil, false, errors.New("an utterance was not transcribed")
 	case "error":
 		if h.Error.Code != "input_audio_buffer_commit_empty" {

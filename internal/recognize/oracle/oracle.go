@@ -135,6 +135,9 @@ func (*dialect) Heard(b []byte) ([]recognize.Result, bool, error) {
 		if err != nil {
 			return nil, false, errors.New("the service reports an error")
 		}
+		if code == http.StatusUnauthorized || code == http.StatusForbidden { // the login is the first message: it is refused like this
+			return nil, false, fmt.Errorf("%w: it reports error %d: see transcription.oracle.config_file and compartment, and the policies of that", recognize.ErrCredential, code)
+		}
 		return nil, false, fmt.Errorf("the service reports error %d", code)
 	default: // CONNECT, ACKAUDIO, and what is yet to come
 		return nil, false, nil

@@ -136,7 +136,7 @@ func TestMessages(t *testing.T) {
 	for in, want := range map[string]string{
 		`{"event":"RESULT","transcriptions":[{"transcription":" hello world","isFinal":true,"startTimeInMs":120,"endTimeInMs":980}]}`: "hello world true 120ms 980ms 1",
 		`{"event":"RESULT","transcriptions":[]}`: "", `{"event":"ACKAUDIO"}`: "", `{"event":"NEW"}`: "",
-		`{"event":"ERROR","code":401,"message":"spoken words"}`:      "error the service reports error 401",
+		`{"event":"ERROR","code":401,"message":"spoken words"}`:      "error the speech service does not know us: it reports error 401: see transcription.oracle.config_file and compartment, and the policies of that",
 		`{"event":"ERROR","code":"spoken","message":"spoken words"}`: "error the service reports an error",
 		`[]`: "error the service sent a message that is none",
 	} {

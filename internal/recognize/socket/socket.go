@@ -79,17 +79,9 @@ func Connect(ctx context.Context, url string, header http.Header) (*websocket.Co
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case answer != nil:
-		return nil, Status(answer.StatusCode)
+		return nil, Status(answer)
 	}
 	return nil, fmt.Errorf("the service cannot be reached: %w", unwrapped(err))
-}
-
-// Status is the error of an answer that is none of success. Who is refused for who he is need not try again soon.
-func Status(code int) error {
-	if code == http.StatusUnauthorized || code == http.StatusForbidden {
-		return fmt.Errorf("%w: it answers %d: set its key below transcription in jigasi.yaml", recognize.ErrCredential, code)
-	}
-	return fmt.Errorf("the service answers %d", code)
 }
 
 // unwrapped is the cause at the bottom, which holds an address but no URL with its parameters.

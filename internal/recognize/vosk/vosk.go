@@ -110,14 +110,19 @@ func (*dialect) Quiet() time.Duration { return 0 }
 type message struct {
 	Partial *string `json:"partial"`
 	Text    *string `json:"text"`
-	Result  []struct {
-		Conf  float64 `json:"conf"`
-		Start float64 `json:"start"`
-		End   float64 `json:"end"`
-	} `json:"result"`
+	Result  []word  `json:"result"`
+	// Alternatives are there in place of the text where the server is told to give several; their confidence is none
+	// that a reader could use.
 	Alternatives []struct {
-		Text string `json:"text"`
+		Text   string `json:"text"`
+		Result []word `json:"result"`
 	} `json:"alternatives"`
+}
+
+type word struct {
+	Conf  *float64 `json:"conf"`
+	Start float64  `json:"start"`
+	End   float64  `json:"end"`
 }
 
 func (d *dialect) Heard(b []byte) ([]recognize.Result, bool, error) {
@@ -141,7 +146,9 @@ func (d *dialect) Heard(b []byte) ([]recognize.Result, bool, error) {
 	case m.Text != nil:
 		r.Text, r.Final = *m.Text, true
 	case len(m.Alternatives) > 0:
-		r.Text, r.Final = m.Alternatives[0].Text, true
+		r.Text, r.Final, m.Result = m.Alternatives[0].Text, true, m.Alternatives[0].Result
+	case m.Alternatives != nil:
+		r.Final = true
 	default:
 		return nil, false, socket.ErrMessage
 	}
@@ -153,7 +160,11 @@ func (d *dialect) Heard(b []byte) ([]recognize.Result, bool, error) {
 		r.Start, r.End = seconds(m.Result[0].Start), seconds(m.Result[n-1].End)
 		r.Confidence = 0
 		for _, w := range m.Result {
-			r.Confidence += w.Conf / float64(n)
+			conf := 1.0
+			if w.Conf != nil {
+				conf = *w.Conf
+			}
+			r.Confidence += conf / float64(n)
 		}
 	}
 	if last {

@@ -132,8 +132,10 @@ func TestMessages(t *testing.T) {
 		`{"partial" : "hello wor"}`: "interim hello wor",
 		`{"result" : [{"conf" : 0.98, "end" : 1.2, "start" : 0.9, "word" : "hello"}], "text" : "hello world"}`: "final hello world",
 		`{"text" : ""}`: "final ",
-		`{"alternatives" : [{"confidence" : 210.3, "text" : "hello world"}]}`: "final hello world",
-		`{"status": "ok"}`: "error", `[]`: "error", `null`: "error", ``: "error", `{"partial": 5}`: "error",
+		`{"alternatives" : [{"confidence" : 210.3, "text" : "hello world"}]}`:                                                                         "final hello world",
+		`{"alternatives" : [{"confidence" : 9, "text" : "hello", "result" : [{"end" : 0.5, "start" : 0.1, "word" : "hello"}]}, {"text" : "yellow"}]}`: "final hello",
+		`{"alternatives" : []}`: "final ",
+		`{"status": "ok"}`:      "error", `[]`: "error", `null`: "error", ``: "error", `{"partial": 5}`: "error",
 	} {
 		d := &dialect{}
 		results, _, err := d.Heard([]byte(in))
