@@ -7,6 +7,8 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -44,10 +46,35 @@ func (s *Service) Needs() recognize.Needs {
 	return recognize.Needs{Chunk: 100 * time.Millisecond, Idle: 5 * time.Second, Pace: s.pace, Opus: s.o.Opus}
 }
 
+// regional are the tags that Deepgram has with a region. It refuses every other that has one, such as the de-DE and it-IT
+// of browsers.
+var regional = map[string]bool{
+	"da-DK": true, "de-CH": true, "en-AU": true, "en-GB": true, "en-IN": true, "en-NZ": true, "en-US": true, "es-419": true, "fr-CA": true,
+	"ko-KR": true, "nl-BE": true, "pt-BR": true, "pt-PT": true, "sv-SE": true, "th-TH": true,
+	"zh-CN": true, "zh-HK": true, "zh-Hans": true, "zh-Hant": true, "zh-TW": true,
+}
+
+// language is a tag as Deepgram has it.
+func language(tag string) string {
+	if regional[tag] {
+		return tag
+	}
+	switch primary := recognize.Primary(tag); primary {
+	case "":
+		return "en"
+	case "nb", "nn":
+		return "no"
+	case "fil":
+		return "tl"
+	default:
+		return primary
+	}
+}
+
 // Open opens a stream.
 func (s *Service) Open(ctx context.Context, w recognize.Who) (recognize.Stream, error) {
 	query := url.Values{
-		"model": {s.o.Model}, "language": {cmp.Or(w.Language, "en")}, "encoding": {"linear16"}, "sample_rate": {"16000"}, "channels": {"1"},
+		"model": {s.o.Model}, "language": {language(w.Language)}, "encoding": {"linear16"}, "sample_rate": {"16000"}, "channels": {"1"},
 		"interim_results": {"true"}, "smart_format": {"true"}, "endpointing": {"300"},
 	}
 	d := &dialect{}
@@ -65,6 +92,9 @@ func (s *Service) Open(ctx context.Context, w recognize.Who) (recognize.Stream, 
 		address = s.o.URL + "&" + query.Encode()
 	}
 	stream, err := socket.Dial(ctx, address, header, d)
+	if errors.Is(err, socket.ErrRequest) { // what we ask for is always the same, but for these
+		return nil, fmt.Errorf("%w: Deepgram knows no %q of the model %q: see transcription.deepgram.model", recognize.ErrLanguage, language(w.Language), s.o.Model)
+	}
 	if err != nil {
 		return nil, err
 	}

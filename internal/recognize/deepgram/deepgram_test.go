@@ -138,3 +138,24 @@ func TestRefused(t *testing.T) {
 		t.Errorf("%+v", n)
 	}
 }
+
+// TestLanguages: Deepgram refuses a tag with a region unless it is one of its own, and browsers give one to each language.
+// What it does not know goes to the next service, and the log says where to look.
+func TestLanguages(t *testing.T) {
+	var asked string
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = r.URL.Query().Get("language")
+		w.Header().Set("dg-error", "Bad Request: No such model/language/tier combination found.")
+		w.WriteHeader(http.StatusBadRequest)
+	}))
+	defer s.Close()
+	for tag, want := range map[string]string{
+		"": "en", "en-US": "en-US", "de-DE": "de", "de-CH": "de-CH", "fr-FR": "fr", "fr-CA": "fr-CA", "es-ES": "es", "it-IT": "it", "pt-PT": "pt-PT", "no-NO": "no",
+		"nb-NO": "no", "he-IL": "he", "ar-EG": "ar", "fil-PH": "tl", "zh": "zh", "zh-TW": "zh-TW", "ko-KR": "ko-KR", "multi": "multi", "tr": "tr",
+	} {
+		_, err := New(Options{URL: "ws" + strings.TrimPrefix(s.URL, "http"), Key: key}).Open(t.Context(), recognize.Who{ID: "a", Language: tag})
+		if asked != want || !errors.Is(err, recognize.ErrLanguage) || !strings.Contains(err.Error(), "transcription.deepgram.model") {
+			t.Errorf("%s: %s: %v", tag, asked, err)
+		}
+	}
+}
