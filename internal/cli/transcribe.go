@@ -45,6 +45,10 @@ type transcription struct {
 	counts scribe.Counts
 	start  time.Time
 	stderr io.Writer
+
+	members func() []*recognize.Member
+	finals  int64 // when the service was last seen to work
+	lost    int64 // streams, until then
 }
 
 // Transcribe runs a WAV file through the configured speech service.
@@ -150,6 +154,7 @@ func (t *transcription) run(ctx context.Context) ([]transcript.Entry, error) {
 		}
 		o.Targets = []string{t.target}
 	}
+	t.members = services.Members
 	bar, seen := newBar(t.stderr, length(len(pcm), rate)), &keeper{}
 	o.Publishers = []scribe.Publisher{seen}
 	place := ""
@@ -166,7 +171,9 @@ func (t *transcription) run(ctx context.Context) ([]transcript.Entry, error) {
 	}
 	limit, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	err = errors.Join(err, s.Close(limit, t.start.Add(length(len(pcm), rate))))
+	if cerr := s.Close(limit, t.start.Add(length(len(pcm), rate))); err == nil { // else it says nothing new
+		err = cerr
+	}
 	bar.done(&t.counts)
 	if dropped := t.counts.Words.DroppedMS.Load(); err == nil && dropped > 0 {
 		err = fmt.Errorf("%.1f s of sound were not heard to the end", float64(dropped)/1000)
@@ -202,7 +209,7 @@ func (t *transcription) speak(ctx context.Context, s *scribe.Scribe, pcm []int16
 	return t.reached(ctx)
 }
 
-var errUnusable = errors.New("the speech service cannot be used: see transcription in docs/jigasi.yaml")
+var errUnusable = errors.New("the speech service cannot be used: the lines above say why; docs/transcription.md says what to set")
 
 // reached waits until a short file, too, has found the service or nobody there.
 func (t *transcription) reached(ctx context.Context) error {
@@ -211,7 +218,7 @@ func (t *transcription) reached(ctx context.Context) error {
 	limit := time.NewTimer(3 * time.Second) // a file of silence needs no service
 	defer limit.Stop()
 	for c := &t.counts.Words; c.Opened.Load() == 0; {
-		if c.Refused.Load() >= 3 {
+		if t.useless() {
 			return errUnusable
 		}
 		select {
@@ -225,21 +232,34 @@ func (t *transcription) reached(ctx context.Context) error {
 	return nil
 }
 
+// useless reports whether there is no sense in going on: no service takes us, or none comes to the end of anything. It is
+// asked again and again.
+func (t *transcription) useless() bool {
+	c := &t.counts.Words
+	if f := c.Finals.Load(); f > t.finals {
+		t.finals, t.lost = f, c.Lost.Load()
+	}
+	unusable := true
+	for _, m := range t.members() {
+		unusable = unusable && m.Tally.Unusable.Load() > 0 && m.Tally.Finals.Load() == 0
+	}
+	return unusable || c.Opened.Load() == 0 && c.Refused.Load() >= 3 || c.Lost.Load() >= t.lost+5
+}
+
 var errInterrupted = errors.New("interrupted")
 
 // ready waits for the service, and gives up where it does not work.
 func (t *transcription) ready(ctx context.Context, v *scribe.Voice) error {
-	for range 12 {
-		wait, cancel := context.WithTimeout(ctx, 5*time.Second)
+	for range 60 {
+		wait, cancel := context.WithTimeout(ctx, time.Second)
 		err := v.Ready(wait)
 		cancel()
-		c := &t.counts.Words
 		switch {
 		case err == nil:
 			return nil
 		case ctx.Err() != nil:
 			return errInterrupted
-		case c.Opened.Load() == 0 && c.Refused.Load() >= 3, c.Lost.Load() >= 5 && c.Finals.Load()+c.Interims.Load() == 0:
+		case t.useless():
 			return errUnusable
 		}
 	}

@@ -176,6 +176,41 @@ func TestTranscribeFails(t *testing.T) {
 	}
 }
 
+// TestTranscribeUseless: where no service takes us, or none comes to the end of anything, it ends soon, and says why once.
+func TestTranscribeUseless(t *testing.T) {
+	t.Parallel()
+	stranger := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "spoken", http.StatusUnauthorized) }))
+	t.Cleanup(stranger.Close)
+	babble := prove.Serve(t, prove.Moody(0), func(ctx context.Context, c *websocket.Conn, _ *http.Request, _ prove.Fault, _ int) {
+		for range 5 { // the configuration, and four messages
+			if _, _, err := c.Read(ctx); err != nil {
+				return
+			}
+			_ = c.Write(ctx, websocket.MessageText, []byte(`{"partial":"spoken"}`))
+		}
+		_ = c.Close(websocket.StatusPolicyViolation, "spoken")
+	}).URL
+	for _, c := range []struct{ service, setting, want string }{
+		{"vosk", "vosk: {url: 'ws" + strings.TrimPrefix(stranger.URL, "http") + "'}", "answers 401: set its key"},
+		{"openai", "openai: {url: '" + stranger.URL + "/v1', key: topsecret}", "answers 401: set its key"},
+		{"vosk", "vosk: {url: '" + babble + "'}", "closed with 1008"},
+	} {
+		t.Run(c.want, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			conf := write(t, filepath.Join(dir, "jigasi.yaml"), "sip: {trunks: 192.0.2.0/24}\ntranscription: {"+c.setting+"}\n")
+			began := time.Now()
+			status, out, errs := run(Transcribe, noEnv, wav(t, dir, prove.Say(10), 16000), "--config="+conf, "--service="+c.service)
+			if status != 1 || !strings.Contains(errs, c.want) || !strings.Contains(errs, "cannot be used") || strings.Contains(errs, "published") || strings.Contains(errs, "spoken") || strings.Contains(errs, "topsecret") {
+				t.Errorf("%d\n%s%s", status, out, errs)
+			}
+			if took := time.Since(began); took > 50*time.Second { // it is the full minute that is not to pass
+				t.Errorf("after %v", took)
+			}
+		})
+	}
+}
+
 // TestTranscribeSilence: nobody speaks, so no service is needed, and nothing is said.
 func TestTranscribeSilence(t *testing.T) {
 	t.Parallel()
