@@ -4,7 +4,7 @@
 // The clock that pulls decides; the buffer only says what it has: a packet, a
 // hole to conceal, or silence. It holds little when the network is quiet and
 // more when it is not, never gives back what is older than what it gave, and
-// drops rather than grows. Storage is fixed: nothing allocates after the first packet.
+// drops rather than grows. Nothing allocates after the first packet, but for the first large one.
 // Push and Pull may be called from different goroutines.
 package jitter
 
@@ -25,6 +25,7 @@ const (
 const (
 	slots = 32  // packets held at most: 640 ms of 20 ms
 	bytes = 800 // largest payload kept: Opus at 320 kbit/s
+	usual = 256 // what there is room for until a larger payload comes: Opus at 100 kbit/s
 	// targetMin and targetMax bound the delay, in ticks of the stream's packet time.
 	targetMin, targetMax = 1, 15
 	maxConceal           = 10 // ticks of concealment in a row, then silence
@@ -39,7 +40,9 @@ type Options struct {
 type Buffer struct {
 	mu      sync.Mutex
 	clock   int
-	ring    *[slots]entry // made for the first packet: many streams never bring one
+	ring    [slots]entry
+	data    []byte // their payloads, room bytes each; made for the first packet: many streams never bring one
+	room    int
 	started bool
 	playing bool
 	next    int64 // unwrapped sequence number to play next
@@ -64,7 +67,6 @@ type entry struct {
 	ts   uint32
 	size int
 	full bool
-	data [bytes]byte
 }
 
 // Stats are what a buffer has counted.
@@ -90,8 +92,8 @@ func (b *Buffer) Push(seq uint16, ts uint32, payload []byte, now time.Time) {
 		b.stats.Dropped++
 		return
 	}
-	if b.ring == nil {
-		b.ring = new([slots]entry)
+	if len(payload) > b.room {
+		b.widen(len(payload))
 	}
 	n := b.unwrap(seq)
 	switch {
@@ -118,8 +120,27 @@ func (b *Buffer) Push(seq uint16, ts uint32, payload []byte, now time.Time) {
 		b.stats.Duplicate++
 		return
 	}
-	e.seq, e.ts, e.size, e.full = n, ts, copy(e.data[:], payload), true
+	e.seq, e.ts, e.size, e.full = n, ts, copy(b.payload(n), payload), true
 	b.measure(n, ts, now)
+}
+
+// payload is where the packet n has its payload.
+func (b *Buffer) payload(n int64) []byte {
+	at := int(n&(slots-1)) * b.room
+	return b.data[at : at+b.room]
+}
+
+// widen makes room for a payload of size bytes, and keeps what is held.
+func (b *Buffer) widen(size int) {
+	was, old := b.room, b.data
+	b.room = usual
+	if size > usual {
+		b.room = bytes
+	}
+	b.data = make([]byte, slots*b.room)
+	for i := range len(old) / max(was, 1) {
+		copy(b.data[i*b.room:], old[i*was:(i+1)*was])
+	}
 }
 
 // unwrap makes a sequence number that does not wrap, near the newest one.
@@ -167,7 +188,7 @@ func (b *Buffer) measure(n int64, ts uint32, now time.Time) {
 	if late < 0 || late > time.Second { // earlier than ever, or a gap in the talk: the new measure
 		b.base, b.baseTS, late = now, ts, 0
 	}
-	if want := 1 + int(float64(b.usual(late))/float64(b.packetTime())+0.8); want > b.target {
+	if want := 1 + int(float64(b.mostly(late))/float64(b.packetTime())+0.8); want > b.target {
 		b.target = min(want, targetMax)
 	} else if b.calm++; b.calm > 50 && want < b.target {
 		b.target, b.calm = max(b.target-1, targetMin), 0
@@ -185,8 +206,8 @@ const (
 	covered = 0.97
 )
 
-// usual notes how late a packet came, and gives how late all but a few come.
-func (b *Buffer) usual(late time.Duration) time.Duration {
+// mostly notes how late a packet came, and gives how late all but a few come.
+func (b *Buffer) mostly(late time.Duration) time.Duration {
 	for i := range b.late {
 		b.late[i] -= b.late[i] * forget
 	}
@@ -241,7 +262,7 @@ func (b *Buffer) Pull(dst []byte) (payload []byte, v Verdict, samples uint32) {
 	e.full, b.dry = false, 0
 	b.next++
 	b.stats.Played++
-	return append(dst[:0], e.data[:e.size]...), Packet, b.step
+	return append(dst[:0], b.payload(b.next - 1)[:e.size]...), Packet, b.step
 }
 
 // ready reports whether enough is held to begin to play, or the little there is has waited long enough.
@@ -302,9 +323,6 @@ func (b *Buffer) Reset() {
 }
 
 func (b *Buffer) empty() {
-	if b.ring == nil {
-		return
-	}
 	for i := range b.ring {
 		b.ring[i].full = false
 	}
