@@ -10,11 +10,12 @@ import (
 )
 
 // Together lets n parallel tests of a package run at once, however few processors there are: for tests that wait for
-// people and servers more than they compute. TestMain calls it; -parallel has precedence.
+// people and servers more than they compute. With the race detector it is half as many. TestMain calls it; -parallel has
+// precedence.
 func Together(n int) {
 	flag.Parse()
 	if f := flag.Lookup("test.parallel"); f.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
-		_ = f.Value.Set(strconv.Itoa(n))
+		_ = f.Value.Set(strconv.Itoa(max(1, n/slower)))
 	}
 }
 
