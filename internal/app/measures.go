@@ -56,7 +56,7 @@ type measures struct {
 	ended   map[ending]int64
 	packets map[flow]int64
 	lost    map[string]int64 // by leg
-	dropped map[flow]int64   // by leg and reason
+	dropped map[drop]int64
 	oneWay  int64
 }
 
@@ -67,13 +67,18 @@ type ending struct {
 
 type flow struct{ leg, direction string }
 
+type drop struct{ leg, reason string }
+
 // droppedBy are the facts of a leg that are packets which were not taken, and why.
 var droppedBy = map[string]string{"bad": "damaged", "foreign": "foreign", "dropped": "late", "late": "late"}
+
+// reasons are what droppedBy leads to: two facts may have the same.
+var reasons = []string{"damaged", "foreign", "late"}
 
 func newMeasures() *measures {
 	m := &measures{
 		stages: map[string]*histogram{}, duration: newHistogram(10, 30, 60, 300, 900, 1800, 3600, 7200, 14400), jitter: newHistogram(0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
-		ended: map[ending]int64{}, packets: map[flow]int64{}, lost: map[string]int64{}, dropped: map[flow]int64{},
+		ended: map[ending]int64{}, packets: map[flow]int64{}, lost: map[string]int64{}, dropped: map[drop]int64{},
 	}
 	for _, stage := range stages {
 		m.stages[stage] = newHistogram(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -108,8 +113,8 @@ func (m *measures) take(d exchange.Detail) {
 		m.packets[flow{leg, "in"}] += int64(f["received"])
 		m.packets[flow{leg, "out"}] += int64(f["sent"])
 		m.lost[leg] += int64(f["lost"])
-		for fact := range droppedBy {
-			m.dropped[flow{leg, fact}] += int64(f[fact])
+		for fact, reason := range droppedBy {
+			m.dropped[drop{leg, reason}] += int64(f[fact])
 		}
 	}
 	if d.Talking > 0 && (phone["received"] == 0) != (phone["sent"] == 0) {
@@ -157,8 +162,8 @@ func (m *measures) samples() []admin.Sample {
 		for _, way := range []string{"in", "out"} {
 			out = append(out, count("jigasi_rtp_packets_total", "Packets of calls that have ended.", m.packets[flow{leg, way}], label("leg", leg), label("direction", way)))
 		}
-		for fact, why := range droppedBy {
-			out = append(out, count("jigasi_rtp_dropped_total", "Packets that were not taken, of calls that have ended, by reason.", m.dropped[flow{leg, fact}], label("leg", leg), label("reason", why)))
+		for _, why := range reasons {
+			out = append(out, count("jigasi_rtp_dropped_total", "Packets that were not taken, of calls that have ended, by reason.", m.dropped[drop{leg, why}], label("leg", leg), label("reason", why)))
 		}
 		out = append(out, count("jigasi_rtp_lost_total", "Packets that never came, of calls that have ended.", m.lost[leg], label("leg", leg)))
 	}
