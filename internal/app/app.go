@@ -217,7 +217,7 @@ func (a *App) Start() error {
 	if a.admin != nil {
 		if err := a.admin.Start(); err != nil {
 			a.closeMedia()
-			return fmt.Errorf("the HTTP interface: %w", err)
+			return fmt.Errorf("the HTTP interface: %w", taken(err, "admin.port"))
 		}
 		a.log.Info("serving HTTP", "addr", a.admin.Addr().String())
 	}
@@ -240,7 +240,7 @@ func (a *App) Start() error {
 			a.closeArchive(context.Background())
 			a.closeAdmin(context.Background())
 			a.closeMedia()
-			return err
+			return taken(err, "sip.listen")
 		}
 	}
 	for _, b := range a.cfg.Breweries {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"jigasi/internal/config"
 	"jigasi/internal/dialplan"
@@ -98,7 +99,7 @@ func (a *App) sipOptions() (sip.Options, error) {
 		if err != nil {
 			return o, err
 		}
-		o.Listen = append(o.Listen, sip.Listener{Network: network, Addr: addr})
+		o.Listen = append(o.Listen, sip.Listener{Network: network, Addr: addr, OrAny: cfg.ListenAny && reachedByRegistrars(cfg)})
 	}
 	for _, t := range cfg.Trunks {
 		p, err := config.ParsePrefix(t)
@@ -113,6 +114,24 @@ func (a *App) sipOptions() (sip.Options, error) {
 	var err error
 	o.TLS, err = tlsConfig(cfg.TLS)
 	return o, err
+}
+
+// reachedByRegistrars reports whether all calls come by who is told our address, so that no port has to be a certain one.
+func reachedByRegistrars(cfg config.SIP) bool {
+	for _, acc := range cfg.Accounts {
+		if !acc.Register {
+			return false
+		}
+	}
+	return len(cfg.Accounts) > 0 && len(cfg.Trunks) == 0
+}
+
+// taken says what to do about a port that another program has.
+func taken(err error, setting string) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w: another program has it; is it a gateway that still runs, or a PBX? Else choose another port by %s", err, setting)
+	}
+	return err
 }
 
 // listener reads "udp 0.0.0.0:5060", "udp:0.0.0.0:5060" or "udp://0.0.0.0:5060".

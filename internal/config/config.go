@@ -87,6 +87,9 @@ func Load(args []string, env func(string) string, cwd string) (*Config, []Findin
 	l := &loader{env: env, cwd: cwd, cfg: Default()}
 	l.readArgs(args)
 	l.readFile()
+	if p, chosen := l.where["sip.listen"]; !chosen || p.name != "" { // the old property is a preference
+		l.cfg.SIP.ListenAny = true
+	}
 	if !l.unread {
 		l.check()
 	}
@@ -134,6 +137,14 @@ func (l *loader) add(s Severity, line int, key, format string, args ...any) {
 // at adds a finding about a key of Config, at the place where it was set.
 func (l *loader) at(s Severity, key, format string, args ...any) {
 	p, ok := l.where[key]
+	for up := key; !ok && strings.Contains(up, "."); { // of an old account the line that makes it
+		up = up[:strings.LastIndexByte(up, '.')]
+		if p, ok = l.where[up]; ok && p.name == "" {
+			p, ok = place{}, false
+			break
+		}
+		p.name = ""
+	}
 	if !ok {
 		p.file = cmp.Or(l.cfg.Path, l.file)
 	}
@@ -142,6 +153,9 @@ func (l *loader) at(s Severity, key, format string, args ...any) {
 
 // mark remembers where a key of Config was set.
 func (l *loader) mark(key string, p place) {
+	if p == (place{}) {
+		return // it was not
+	}
 	if l.where == nil {
 		l.where = map[string]place{}
 	}

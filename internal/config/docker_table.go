@@ -47,7 +47,7 @@ var variables = []variable{
 	{name: "JIGASI_LOCAL_REGION", to: "meeting.region", property: prefixJigasi + "LOCAL_REGION"},
 	{name: "JIGASI_STATS_ID", to: "meeting.stats_id"},
 	{name: "JIGASI_INSTANCE_ID", to: "meeting.stats_id", note: "where JIGASI_STATS_ID is not set"},
-	{name: "JIGASI_TRUSTED_DOMAINS", to: "meeting.trusted_domains", property: prefixJigasi + "TRUSTED_DOMAINS", note: "a JSON array"},
+	{name: "JIGASI_TRUSTED_DOMAINS", to: "meeting.trusted_domains", property: prefixJigasi + "TRUSTED_DOMAINS", note: "separated by commas, or a JSON array"},
 	{name: "JIGASI_ENABLE_REST", to: "admin.host", note: "0.0.0.0, but only with a token; else it stays on loopback, with a warning"},
 	{name: "JIGASI_REST_TOKEN", to: "admin.token", property: prefixJigasi + "rest.token", note: "new"},
 	{name: "SHUTDOWN_REST_ENABLED", to: "admin.shutdown"},

@@ -141,6 +141,9 @@ func (old *legacy) assign(p property, r row, v reflect.Value, section string) {
 	if err := setLegacy(v, p.value, r.how); err != nil {
 		old.warn(Warning, p, "%v: the default is used", err)
 	}
+	if v.Kind() == reflect.Bool && !strings.EqualFold(p.value, "true") && !strings.EqualFold(p.value, "false") {
+		old.warn(Warning, p, "%.40q is not true: it counts as false", p.value)
+	}
 }
 
 func (old *legacy) unused(p property, r row) {
@@ -198,8 +201,11 @@ func (old *legacy) composeGlobals() {
 	}
 	if p := old.props[prefixJigasi+"TRUSTED_DOMAINS"]; p.value != "" {
 		old.mark("meeting.trusted_domains", p.place)
-		if err := json.Unmarshal([]byte(p.value), &old.cfg.Meeting.TrustedDomains); err != nil {
+		switch err := json.Unmarshal([]byte(p.value), &old.cfg.Meeting.TrustedDomains); {
+		case err != nil && strings.ContainsAny(p.value, `[]{}"`):
 			old.warn(Warning, p, "is no JSON array of strings and is left out")
+		case err != nil: // the container's variable
+			old.cfg.Meeting.TrustedDomains = commas(p.value)
 		}
 	}
 	old.suites(old.props["net.java.sip.communicator.service.neomedia.SDES_CIPHER_SUITES"])

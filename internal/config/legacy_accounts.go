@@ -146,6 +146,7 @@ func (old *legacy) sipAccount(b block) {
 	a := defaultAccount()
 	a.ID = b.id
 	b.section = fmt.Sprintf("sip.accounts[%d].", len(old.cfg.SIP.Accounts))
+	b.markAccount()
 	b.rows(reflect.ValueOf(&a).Elem(), sipRows)
 	a.Password = b.password()
 	a.URI = b.get("USER_ID")
@@ -179,6 +180,11 @@ func (old *legacy) sipAccount(b block) {
 		a.Expires = secs(n)
 	}
 	old.cfg.SIP.Accounts = append(old.cfg.SIP.Accounts, a)
+}
+
+// markAccount remembers the line that makes the account, for what is missing in it.
+func (b block) markAccount() {
+	b.mark(strings.TrimSuffix(b.section, "."), b.props[strings.TrimSuffix(b.prefix, ".")].place)
 }
 
 // suites takes those of SRTP that are spoken here.
@@ -220,6 +226,7 @@ func (b block) route(a *SIPAccount, domain string) {
 		transport = b.prop("SERVER_TRANSPORT")
 	} else if address := b.get("PROXY_ADDRESS"); address != "" {
 		a.Proxy = hostPort(address, b.get("PROXY_PORT"))
+		b.mark(b.section+"proxy", b.prop("PROXY_ADDRESS").place)
 	}
 	a.Transport = strings.ToLower(transport.value)
 	if !auto && a.Transport == "" {

@@ -280,7 +280,7 @@ var jabberRows = []row{
 	{"IS_SERVER_OVERRIDDEN", "xmpp.server", composed, ""},
 	{"BOSH_URL", "xmpp.url", asIs, ""},
 	{"BOSH_URL_PATTERN", "call_url, or xmpp.url of calls", composed, ""},
-	{"ALLOW_NON_SECURE", "xmpp.plaintext", asIs, ""},
+	{"ALLOW_NON_SECURE", "xmpp.plaintext", asIs, "calls that log in anonymously to a server on this machine need no TLS, as before; elsewhere they do, unlike before"},
 	{"AUTO_GENERATE_RESOURCE", "xmpp.resource", composed, ""},
 	{"RESOURCE", "xmpp.resource", composed, ""},
 	{"KEEP_ALIVE_METHOD", "xmpp.ping", composed, ""},

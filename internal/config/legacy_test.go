@@ -41,6 +41,10 @@ func TestProperties(t *testing.T) {
 		{`SIP\:u@h=1`, "SIP:u@h=1"},
 		{`a=\q\t\u00e9\uD83D\uDE00`, "a=q\té😀"},
 		{"a=caf\xe9", "a=café"},
+		{"a=caf\xc3\xa9 \xf0\x9f\x98\x80", "a=café 😀"}, // UTF-8, which Java garbles
+		{"a=\\\xc3\xa9", "a=é"},
+		{"\xef\xbb\xbf# c\na=b", "a=b"}, // the mark that some editors write
+		{"\xef\xbb\xbfa=b", "a=b"},
 		{"a=1\ra=2", "a=1 a=2"},
 		{"\f a\fb", "a=b"},
 		{"\n\r\n \n", ""},

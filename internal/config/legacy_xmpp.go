@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"reflect"
 	"slices"
 	"strconv"
@@ -25,6 +26,13 @@ func (old *legacy) composeCalls() {
 	}
 	b.login(&call.XMPP, xlog.Secret(b.get("PASS")), true)
 	call.XMPP.URL = cmp.Or(b.get("BOSH_URL_PATTERN"), call.XMPP.URL)
+	host := call.XMPP.Server
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	if call.XMPP.User == "" && host != "" && isLoopback(host) { // nothing secret is said, and nobody is on the way
+		call.XMPP.Plaintext = true
+	}
 	old.cfg.XMPP = call.XMPP
 	b.relays()
 }
@@ -38,6 +46,7 @@ func (old *legacy) brewery(b block) {
 	r := defaultBrewery()
 	r.ID = b.id
 	b.section = fmt.Sprintf("breweries[%d].", len(old.cfg.Breweries))
+	b.markAccount()
 	b.rows(reflect.ValueOf(&r).Elem(), jabberRows)
 	b.login(&r.XMPP, b.password(), false)
 	r.Domain = b.get("DOMAIN_BASE")

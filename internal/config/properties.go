@@ -1,9 +1,11 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // A property is one line of an old file, or what stands for one.
@@ -20,11 +22,11 @@ type lineError struct {
 
 var errEscape = errors.New(`malformed \uxxxx`)
 
-// parseProperties reads a file as java.util.Properties.load does: ISO-8859-1,
+// parseProperties reads a file as java.util.Properties.load does: ISO-8859-1 (or UTF-8),
 // logical lines, escapes. All lines are given, in their order; a later one with the
 // same key wins. A line that Java refuses (with the whole file) is left out.
 func parseProperties(file string, data []byte) (props []property, bad []lineError) {
-	r := lines{data: data, line: 1}
+	r := lines{data: bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")), line: 1} // some editors begin with a mark
 	for {
 		text, line, ok := r.next()
 		if !ok {
@@ -133,11 +135,22 @@ func splitProperty(s []byte) (key, value []byte) {
 	return key, nil
 }
 
-// unescape resolves escapes and makes text of Latin-1 and \uxxxx.
-func unescape(s []byte) (string, error) {
+// unescape resolves escapes and makes text of what is UTF-8 or Latin-1, and \uxxxx. Java reads Latin-1 alone: what is
+// UTF-8 was meant so, and was garbled.
+func unescape(b []byte) (string, error) {
+	s := make([]uint16, 0, len(b))
+	if utf8.Valid(b) {
+		for _, r := range string(b) {
+			s = utf16.AppendRune(s, r)
+		}
+	} else {
+		for _, c := range b {
+			s = append(s, uint16(c))
+		}
+	}
 	out := make([]uint16, 0, len(s))
 	for i := 0; i < len(s); i++ {
-		c := uint16(s[i])
+		c := s[i]
 		if c != '\\' {
 			out = append(out, c)
 			continue
@@ -160,15 +173,18 @@ func unescape(s []byte) (string, error) {
 			}
 			c = 0
 			for _, h := range s[i+1 : i+5] {
-				d := strings.IndexByte("0123456789abcdef", h|0x20)
-				if d < 0 || h < '0' {
+				d := -1
+				if h >= '0' && h < 0x80 {
+					d = strings.IndexByte("0123456789abcdef", byte(h)|0x20)
+				}
+				if d < 0 {
 					return "", errEscape
 				}
 				c = c<<4 | uint16(d)
 			}
 			i += 4
 		default:
-			c = uint16(s[i])
+			c = s[i]
 		}
 		out = append(out, c)
 	}

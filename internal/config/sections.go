@@ -85,6 +85,7 @@ type TLSTrust struct {
 type SIP struct {
 	Enabled   bool         `yaml:"enabled" doc:"Take and make calls."`
 	Listen    []string     `yaml:"listen" doc:"Transport and address each: udp, tcp, tls, ws, wss."`
+	ListenAny bool         `yaml:"-"` // nobody chose the ports: others do where these are taken
 	TLS       SIPTLS       `yaml:"tls" doc:"Certificates of SIP over TLS."`
 	Trunks    []string     `yaml:"trunks" doc:"Networks that may call without registration, such as 192.0.2.0/24."`
 	Accounts  []SIPAccount `yaml:"accounts" doc:"Accounts with a provider or a PBX."`

@@ -257,7 +257,11 @@ func (a *account) note(err error) {
 	case err != nil:
 		a.ua.log.Warn("SIP registration failed", xlog.Account, a.opt.ID, xlog.Err, err)
 	case !was:
-		a.ua.log.Info("SIP account registered", xlog.Account, a.opt.ID, "seen_as", a.learned().String())
+		as := "" // a registrar that does not say
+		if at := a.learned(); at.IsValid() {
+			as = at.String()
+		}
+		a.ua.log.Info("SIP account registered", xlog.Account, a.opt.ID, "seen_as", as)
 	}
 }
 

@@ -16,13 +16,16 @@ package sip
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"jigasi/internal/cause"
 	"jigasi/internal/siptx"
 	"jigasi/internal/xlog"
 	"log/slog"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -32,6 +35,8 @@ import (
 type Listener struct {
 	Network string // udp, tcp, tls, ws, wss
 	Addr    string // host:port
+	// OrAny takes another port where a program has this one: enough for who registers.
+	OrAny bool
 }
 
 // Limits bound what the network can make the UA keep.
@@ -118,6 +123,10 @@ func New(o Options) *UA {
 func (u *UA) Start() error {
 	for _, l := range u.opt.Listen {
 		addr, err := u.layer.Listen(l.Network, l.Addr)
+		if host, _, _ := net.SplitHostPort(l.Addr); err != nil && l.OrAny && errors.Is(err, syscall.EADDRINUSE) {
+			u.log.Warn("another program has the port of SIP: the registrar is told another one; set sip.listen to choose it", "transport", l.Network, xlog.Err, err)
+			addr, err = u.layer.Listen(l.Network, net.JoinHostPort(host, "0"))
+		}
 		if err != nil {
 			u.layer.Close()
 			return err

@@ -101,7 +101,7 @@ type TLSOptions struct {
 // What Dial and the methods of Conn return, wrapped.
 var (
 	ErrClosed   = errors.New("connection closed")
-	ErrNoTLS    = errors.New("server offers no TLS, and plain connections are not allowed")
+	ErrNoTLS    = errors.New("server offers no TLS, and without it no login is allowed: give it a certificate, or set xmpp.plaintext where it is on this machine")
 	ErrSlow     = errors.New("queue full")
 	ErrSilent   = errors.New("server does not answer pings")
 	ErrProtocol = errors.New("server breaks the protocol")
