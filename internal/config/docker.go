@@ -79,7 +79,7 @@ func (d *docker) set(key, value string) {
 
 // silent tells of variables that are set and have no effect.
 func (d *docker) silent() {
-	names := slices.Clone(transcribers)
+	names := slices.Clone(sidecar)
 	for _, v := range variables {
 		names = append(names, v.name)
 	}
@@ -147,7 +147,7 @@ func (d *docker) call() {
 	d.from = "the container's templates"
 	d.set("net.java.sip.communicator.service.gui.ALWAYS_TRUST_MODE_ENABLED", "true")
 	user := d.or("JIGASI_XMPP_USER", "jigasi")
-	if d.or("JIGASI_MODE", "sip") == "transcriber" {
+	if strings.EqualFold(d.or("JIGASI_MODE", "sip"), "transcriber") {
 		d.from = "JIGASI_MODE"
 		d.set(prefixJigasi+"ENABLE_SIP", "false")
 		d.set(prefixJigasi+"ENABLE_TRANSCRIPTION", "true")
@@ -199,7 +199,7 @@ func (d *docker) saving() {
 // sip writes the SIP account.
 func (d *docker) sip() {
 	uri := d.or("JIGASI_SIP_URI", "")
-	if uri == "" || d.or("JIGASI_MODE", "sip") == "transcriber" {
+	if uri == "" || strings.EqualFold(d.or("JIGASI_MODE", "sip"), "transcriber") {
 		return
 	}
 	at := prefixSIP + "acc1."

@@ -103,7 +103,7 @@ var variables = []variable{
 	{name: "JIGASI_TRANSCRIBER_ENABLE_SAVING", to: "transcription.directory, transcription.save", note: "1, in transcriber mode: text in /tmp/transcripts, which the web container serves"},
 	{name: "JIGASI_TRANSCRIBER_ADVERTISE_URL", to: "transcription.advertise", property: prefixWords + "ADVERTISE_URL"},
 	{name: "JIGASI_TRANSCRIBER_RECORD_AUDIO", to: "transcription.record.format", property: prefixWords + "RECORD_AUDIO"},
-	{name: "JIGASI_TRANSCRIBER_*", note: nobody},
+	{name: "JIGASI_TRANSCRIBER_SEND_TXT", to: "transcription.chat", property: prefixWords + "SEND_TXT"},
 
 	{name: "CONFCODE_URL", note: webs}, {name: "DIALIN_NUMBERS_URL", note: webs}, {name: "DIALOUT_AUTH_URL", note: webs},
 	{name: "DIALOUT_CODES_URL", note: webs}, {name: "ENABLE_JAAS_COMPONENTS", note: webs}, {name: "TRANSLATION_LANGUAGES", note: webs},
@@ -129,8 +129,5 @@ func findVariable(name string) (variable, bool) {
 	return variable{}, false
 }
 
-// transcribers are the variables that JIGASI_TRANSCRIBER_* and AUTOSCALER_SIDECAR_* stand for: an environment is
-// asked by name.
-var transcribers = []string{
-	"JIGASI_TRANSCRIBER_SEND_TXT", "AUTOSCALER_SIDECAR_KEY_FILE",
-}
+// sidecar are the variables that AUTOSCALER_SIDECAR_* stands for, of which one is enough: an environment is asked by name.
+var sidecar = []string{"AUTOSCALER_SIDECAR_KEY_FILE"}

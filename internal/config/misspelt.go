@@ -14,7 +14,7 @@ func Misspelt(environ []string, env func(string) string) []Finding {
 	if !isDocker(env) {
 		return nil
 	}
-	known := append(slices.Clone(others), transcribers...)
+	known := append(slices.Clone(others), sidecar...)
 	for _, v := range variables {
 		known = append(known, v.name)
 	}

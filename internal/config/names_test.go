@@ -87,7 +87,7 @@ func TestEveryVariableDoesSomething(t *testing.T) {
 		"JIGASI_TRANSCRIBER_VOSK_URL": "ws://vosk:2701", "JIGASI_TRANSCRIBER_LIBRETRANSLATE_URL": "http://libre/translate",
 		"JIGASI_TRANSCRIBER_CUSTOM_TRANSLATION_SERVICE": "LibreTranslateTranslationService", "JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL": "https://cfg/ts",
 		"JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_KEY_PATH": filepath.Join(t.TempDir(), "key"),
-		"JIGASI_TRANSCRIBER_ENABLE_SAVING":              "0", "JIGASI_TRANSCRIBER_ADVERTISE_URL": "true", "JIGASI_TRANSCRIBER_RECORD_AUDIO": "true", "PUBLIC_URL": "https://meet.example.com",
+		"JIGASI_TRANSCRIBER_ENABLE_SAVING":              "0", "JIGASI_TRANSCRIBER_ADVERTISE_URL": "true", "JIGASI_TRANSCRIBER_RECORD_AUDIO": "true", "JIGASI_TRANSCRIBER_SEND_TXT": "true", "PUBLIC_URL": "https://meet.example.com",
 		"JIGASI_VISITORS_QUEUE_SERVICE_URL": "wss://queue.example/ws",
 	}
 	write(t, value["JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_KEY_PATH"], "a key")
