@@ -257,6 +257,7 @@ type talker struct {
 	enc       *codec.OpusEncoder
 	chunk, at int64
 	lose      func(chunk int64) bool
+	wrap      func(packet []byte) []byte // nil is as it is
 }
 
 func (b *jvb) talker(tag string, at int64) *talker {
@@ -276,7 +277,11 @@ func (k *talker) next(sound []int16) []int16 {
 		k.b.t.Fatal(err)
 	}
 	if k.lose == nil || !k.lose(k.chunk) {
-		k.b.media(k.tag, k.chunk, k.at, packet[:n])
+		sound := packet[:n]
+		if k.wrap != nil {
+			sound = k.wrap(sound)
+		}
+		k.b.media(k.tag, k.chunk, k.at, sound)
 	}
 	k.chunk, k.at = k.chunk+1, k.at+960
 	return sound[320:]

@@ -31,6 +31,7 @@ type message struct {
 	person   string // its endpoint; start
 	language string // tidied; start, where the bridge says it
 	opus     bool   // start
+	red      bool   // start: Opus within RED
 	chunk    int64  // media
 	at       int64  // media: timestamp in 1/48000 s, with an origin of the tag's own; what overtook the first packet is below 0
 	payload  []byte // media: an Opus packet
@@ -88,7 +89,8 @@ func (m *message) start(f fields) error {
 	m.person, m.opus = endpoint(m.tag), true
 	if format, ok := object(in["mediaFormat"]); ok {
 		if encoding, ok := format.text("encoding"); ok {
-			m.opus = strings.EqualFold(encoding, "opus")
+			m.red = strings.EqualFold(encoding, "red") // as some clients send it: the bridge passes on what came
+			m.opus = m.red || strings.EqualFold(encoding, "opus")
 		}
 	}
 	if custom, ok := object(in["customParameters"]); ok {

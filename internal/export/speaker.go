@@ -17,6 +17,7 @@ type speaker struct {
 	person   string
 	language string
 	mute     bool // it speaks what we do not understand
+	red      bool // its packets hold those before them once more
 	voice    *scribe.Voice
 	talk     *talk.Source
 	joined   bool      // the transcript says that the voice is there
@@ -31,7 +32,7 @@ func (s *speaker) announced(m *message, now time.Time) {
 	if s.person != m.person {
 		s.leave(now)
 	}
-	s.person, s.mute = m.person, !m.opus
+	s.person, s.mute, s.red = m.person, !m.opus, m.red
 	if m.language != "" && m.language != s.language {
 		s.leave(now)
 		s.language = m.language
@@ -44,12 +45,32 @@ func (s *speaker) hear(m *message, now time.Time) {
 		s.m.s.counts.Unheard.Add(1)
 		return
 	}
-	s.heard = now
 	sound := m.payload
+	if s.red {
+		if sound = primary(sound); sound == nil {
+			s.m.s.counts.Damaged.Add(1)
+			return
+		}
+	}
+	s.heard = now
 	if s.talk.Settling(now) {
 		sound = bytes.Clone(sound)
 	}
 	s.talk.Hear(talk.Packet{At: m.at, Number: m.chunk, Payload: sound}, now)
+}
+
+// primary is the newest packet in one of RED (RFC 2198), nil where there is none. The older ones have come before; one that
+// was lost is covered as any other.
+func primary(red []byte) []byte {
+	older := 0
+	for len(red) >= 4 && red[0]&0x80 != 0 { // one of four bytes for each older packet
+		older += int(red[2]&3)<<8 | int(red[3])
+		red = red[4:]
+	}
+	if len(red) <= 1+older || red[0]&0x80 != 0 { // one of one byte for the newest
+		return nil
+	}
+	return red[1+older:]
 }
 
 // join gives the speaker a voice.
