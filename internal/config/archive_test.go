@@ -63,7 +63,9 @@ func TestArchiveOfTheContainer(t *testing.T) {
 		}},
 		{[]string{"JIGASI_TRANSCRIBER_ENABLE_SAVING=0", "JIGASI_TRANSCRIBER_RECORD_AUDIO=false"}, func(t Transcription) bool { return t.Directory == "" && !t.WebReadable }},
 		{[]string{"JIGASI_TRANSCRIBER_RECORD_AUDIO=true", "JIGASI_TRANSCRIBER_ADVERTISE_URL=true"}, func(t Transcription) bool { return t.Record.Format == "wav" && t.Advertise && !t.Chat }},
-		{[]string{"JIGASI_MODE=Transcriber", "JIGASI_TRANSCRIBER_SEND_TXT=true"}, func(t Transcription) bool { return t.Enabled && t.Directory == "/tmp/transcripts" && t.Chat && t.Captions }},
+		{[]string{"JIGASI_MODE=Transcriber", "JIGASI_TRANSCRIBER_SEND_TXT=true"}, func(t Transcription) bool {
+			return t.Enabled && t.Directory == "/tmp/transcripts" && t.Chat && t.Captions
+		}},
 	} {
 		env := append([]string{"JIGASI_MODE=transcriber", "JIGASI_XMPP_PASSWORD=x", "JIGASI_TRANSCRIBER_PASSWORD=y"}, test.env...)
 		if strings.HasPrefix(test.env[0], "JIGASI_MODE") { // as somebody else writes it

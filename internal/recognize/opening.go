@@ -84,7 +84,7 @@ func (l *line) backOff(what string, err error) {
 	l.until = time.Now().Add(wait)
 	l.o.Trouble(err, l.fails)
 	level := slog.LevelWarn
-	if Permanent(err) { // Trouble says it, for the room
+	if Permanent(err) || l.fails > 1 { // Trouble says it, for the room; the chain, of a service that does not work
 		level = slog.LevelDebug
 	}
 	l.o.Log.Log(l.ctx, level, what, xlog.Endpoint, l.o.Who.ID, "attempt", l.fails, "wait", wait.Round(time.Millisecond), xlog.Err, err)

@@ -231,7 +231,7 @@ func (b *batcher) ask(one batch) (string, error) {
 	r.Header.Set("Content-Type", form.FormDataContentType())
 	w, err := b.s.client.Do(r)
 	if err != nil {
-		return "", fmt.Errorf("the service cannot be reached: %w", socket.Plain(err))
+		return "", socket.Unreachable(b.s.o.URL, err)
 	}
 	defer func() { _ = w.Body.Close() }()
 	if w.StatusCode != http.StatusOK {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -69,9 +70,9 @@ func Dial(ctx context.Context, url string, header http.Header, d Dialect) (*Stre
 }
 
 // Connect opens a WebSocket. Redirects are not followed: an address is the operator's, whole.
-func Connect(ctx context.Context, url string, header http.Header) (*websocket.Conn, error) {
+func Connect(ctx context.Context, address string, header http.Header) (*websocket.Conn, error) {
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	c, answer, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPHeader: header, HTTPClient: client, CompressionMode: websocket.CompressionDisabled})
+	c, answer, err := websocket.Dial(ctx, address, &websocket.DialOptions{HTTPHeader: header, HTTPClient: client, CompressionMode: websocket.CompressionDisabled})
 	switch {
 	case err == nil:
 		c.SetReadLimit(maxMessage)
@@ -81,7 +82,16 @@ func Connect(ctx context.Context, url string, header http.Header) (*websocket.Co
 	case answer != nil:
 		return nil, Status(answer)
 	}
-	return nil, fmt.Errorf("the service cannot be reached: %w", unwrapped(err))
+	return nil, Unreachable(address, err)
+}
+
+// Unreachable is the error of a service that is not there, with its address but nothing else of its URL.
+func Unreachable(address string, err error) error {
+	host := "?"
+	if u, bad := url.Parse(address); bad == nil && u.Host != "" {
+		host = u.Host
+	}
+	return fmt.Errorf("the service at %s cannot be reached: %w: does it run, and is its address below transcription in jigasi.yaml right?", host, unwrapped(err))
 }
 
 // unwrapped is the cause at the bottom, which holds an address but no URL with its parameters.

@@ -35,3 +35,14 @@ func TestStatus(t *testing.T) {
 		}
 	}
 }
+
+// TestUnreachable: the log has the address of a service that is not there, and no secret of its URL.
+func TestUnreachable(t *testing.T) {
+	_, err := Connect(t.Context(), "ws://user:topsecret@127.0.0.1:1/path?token=topsecret", nil)
+	if err == nil || !strings.Contains(err.Error(), "the service at 127.0.0.1:1 cannot be reached: connection refused: ") || strings.Contains(err.Error(), "topsecret") {
+		t.Error(err)
+	}
+	if _, err = Connect(t.Context(), "ws://", nil); err == nil {
+		t.Error("an address that is none")
+	}
+}
