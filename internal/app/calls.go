@@ -31,7 +31,7 @@ func inShort(r exchange.Record) admin.Call {
 		c.Direction = "out"
 	}
 	if r.Cause != (cause.Cause{}) {
-		c.Cause, c.Why = r.Cause.Code.String(), r.Cause.String()
+		c.Cause, c.Why = r.Cause.Code.String(), r.Why()
 	}
 	return c
 }

@@ -33,7 +33,7 @@ func logEnd(log *slog.Logger, d Detail) {
 		direction = "out"
 	}
 	log.LogAttrs(context.Background(), slog.LevelInfo, "call ended",
-		slog.String(xlog.Cause, d.Cause.Code.String()), slog.String("why", d.Cause.String()),
+		slog.String(xlog.Cause, d.Cause.Code.String()), slog.String("why", d.Why()),
 		slog.String("direction", direction), slog.String(xlog.Account, d.Account),
 		slog.Int64("lasted_ms", ms(d.Lasted)), slog.Int64("joining_ms", ms(d.Joining)), slog.Int64("waiting_ms", ms(d.Waiting)),
 		slog.Int64("answering_ms", ms(d.Answering)), slog.Int64("talking_ms", ms(d.Talking)),

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"fmt"
 	"sort"
 	"time"
 
@@ -27,6 +28,29 @@ type Record struct {
 	Waiting       time.Duration // of joining: for people
 	Answering     time.Duration // both sides going up
 	Cause         cause.Cause
+}
+
+// advice is what to look at when a called party's side refuses a call.
+var advice = map[cause.Code]string{
+	cause.AuthFailed:  "check user, password and auth_user of the account",
+	cause.Forbidden:   "its server does not let the account call that; ask the provider, or choose another account by dial_out.rules",
+	cause.NotFound:    "check the number, and strip and prefix of dial_out.rules",
+	cause.NoCodec:     "it takes none of what was offered: see media.codecs and media.srtp",
+	cause.BadRequest:  "look at what was sent, in /calls or with tcpdump",
+	cause.Unavailable: "its server is in trouble, or does not serve this account",
+}
+
+// Why is the cause in a sentence that says what to do. A refusal by the called party's side, which the room reads in its
+// own words, has its status.
+func (r Record) Why() string {
+	if !r.Outgoing || r.Cause.Status < 300 {
+		return r.Cause.String()
+	}
+	why := fmt.Sprintf("the called side answered %d %s", r.Cause.Status, r.Cause.Text)
+	if what := advice[r.Cause.Code]; what != "" {
+		why += ": " + what
+	}
+	return why
 }
 
 func record(e *entry) Record {

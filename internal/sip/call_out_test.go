@@ -107,6 +107,23 @@ func TestOutRefused(t *testing.T) {
 	}
 }
 
+// TestWarningsAreHeard: a refusal's Warning says more than its phrase.
+func TestWarningsAreHeard(t *testing.T) {
+	play(t, sip.Options{}, func(s *scene) {
+		for value, want := range map[string]string{
+			`304 pbx.test "Media type, not available", 399 x "more"`: "Media type, not available",
+			`304 pbx.test`: "Not Acceptable Here",
+		} {
+			d, invite := s.dial(sip.DialOptions{})
+			s.phone.respond(invite, 488, "Warning: "+value+"\n", "")
+			s.phone.method("ACK")
+			if e := wait(t, d, sip.Ended); e.Cause.Text != want {
+				t.Errorf("%s ends with %q", value, e.Cause.Text)
+			}
+		}
+	})
+}
+
 // No answer at all: INVITE seven times, and the end after 32 s (T45).
 func TestT45_OutUnanswered(t *testing.T) {
 	play(t, sip.Options{}, func(s *scene) {

@@ -214,6 +214,16 @@ func (d *Dialog) dropFork(a *attempt, res *sip.Response, end remoteEnd) {
 	d.sendTo(end, sip.BYE, func(*sip.Request) {}, func(*sip.Request, *sip.Response) {})
 }
 
+// warning is the text of a Warning header: code, agent, text in quotes (RFC 3261, 20.43).
+func warning(v string) string {
+	_, text, ok := strings.Cut(v, `"`)
+	if !ok {
+		return ""
+	}
+	text, _, _ = strings.Cut(text, `"`)
+	return siptx.Clean(strings.ToValidUTF8(text[:min(len(text), 200)], ""))
+}
+
 // refused is a final refusal: try again with credentials, elsewhere, or end.
 func (d *Dialog) refused(a *attempt, res *sip.Response) {
 	status := res.StatusCode
@@ -221,8 +231,10 @@ func (d *Dialog) refused(a *attempt, res *sip.Response) {
 		return
 	}
 	text := siptx.Clean(res.Reason)
-	if t := reasonText(siptx.Value(res, "Reason")); t != "" {
-		text = t
+	for _, t := range []string{warning(siptx.Value(res, "Warning")), reasonText(siptx.Value(res, "Reason"))} {
+		if t != "" {
+			text = t
+		}
 	}
 	why := cause.Cause{Code: cause.FromSIPStatus(status), Status: status, Text: text}
 	if d.out.cancelled {

@@ -2,6 +2,7 @@ package sipleg
 
 import (
 	"log/slog"
+	"net/netip"
 	"strings"
 
 	"jigasi/internal/leg"
@@ -18,11 +19,19 @@ func (l *Leg) SessionInfo() string {
 	return ""
 }
 
+// at writes an address, and nothing for none.
+func at(a netip.AddrPort) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
 // Report implements leg.Leg.
 func (l *Leg) Report() leg.Report {
 	s := l.port.Stats()
 	r := leg.Report{Facts: []slog.Attr{
-		slog.String("codec", s.Codec), slog.Bool("srtp", s.Secure), slog.String("remote", s.Remote.String()),
+		slog.String("codec", s.Codec), slog.Bool("srtp", s.Secure), slog.String("remote", at(s.Remote)),
 		slog.Int64("received", s.Received), slog.Int64("sent", s.Sent), slog.Int("lost", s.Lost), slog.Float64("jitter_ms", s.JitterMS),
 		slog.Float64("peer_loss", s.PeerLoss), slog.Int("level_in", int(s.LevelIn)), slog.Int("level_out", int(s.LevelOut)),
 		slog.Int64("bad", s.Bad), slog.Int64("foreign", s.Foreign), slog.Int64("dropped", s.Dropped),

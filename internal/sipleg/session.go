@@ -188,7 +188,7 @@ func (l *Leg) pickedUp(raw []byte) error {
 
 func (l *Leg) up() {
 	if l.phase != leg.Up {
-		l.log.Info("phone connected", "codec", l.result.Codec.Name, "srtp", l.result.SRTP != nil, "remote", l.result.Remote.String())
+		l.log.Info("phone connected", "codec", l.result.Codec.Name, "srtp", l.result.SRTP != nil, "remote", at(l.result.Remote))
 	}
 	l.apart()
 	l.enter(leg.Up)
