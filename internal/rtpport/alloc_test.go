@@ -169,6 +169,7 @@ func TestSilenceIsSentAsItWas(t *testing.T) {
 
 // TestLossOfAnOpusPhoneIsProtectedAgainst: only while it reports loss, and only where it is wanted.
 func TestLossOfAnOpusPhoneIsProtectedAgainst(t *testing.T) {
+	t.Parallel()
 	for _, wanted := range []bool{true, false} {
 		p, c, phone := lone(t, "opus", 96, false)
 		p.opt.FEC = wanted

@@ -104,6 +104,7 @@ func through(t *testing.T, l *relay.Line, packets [][]byte) (*meeting, *Port) {
 // T47: what a phone says through a network that loses packets reaches the meeting as promised: 1 % lost, at
 // most 1.2 % wrong; 10 % lost, no gap of over 200 ms in 99 of 100 windows of 10 s; a fifth lost, the call goes on.
 func TestT47_LossFromAPhone(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ loss, burst, wrong, gaps float64 }{ // of bursts, some are longer than 200 ms in themselves
 		{0.01, 0, 0.012, 0.01}, {0.05, 0, 0.06, 0.01}, {0.10, 0, 0.12, 0.01}, {0.10, 2, 0.13, 0.05}, {0.20, 0, 0.25, 0.01}, {0.20, 4, 0.30, 1},
 	} {
@@ -134,6 +135,7 @@ func TestT47_LossFromAPhone(t *testing.T) {
 
 // T47: of 200 keys at 5 % loss none is lost and none comes twice, whatever else the network does.
 func TestT47_KeysFromAPhone(t *testing.T) {
+	t.Parallel()
 	keys := strings.Repeat("0123456789*#ABCD1357", 10)
 	for name, f := range map[string]relay.Faults{
 		"each for itself": {Loss: 0.05},
@@ -160,6 +162,7 @@ func TestT47_KeysFromAPhone(t *testing.T) {
 // T48: disorder, doubles and delay on the way from a phone: at most 2 % is too late to be heard, and what
 // comes twice is heard once.
 func TestT48_DisorderFromAPhone(t *testing.T) {
+	t.Parallel()
 	for name, f := range map[string]relay.Faults{
 		"jitter of 200 ms":  {Jitter: 200 * time.Millisecond},
 		"5 % out of order":  {Reorder: 0.05},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"jigasi/internal/audio"
+	"jigasi/internal/lab/soak"
 	"jigasi/internal/media"
 	"jigasi/internal/rtpport"
 	"jigasi/internal/sdp"
@@ -62,7 +63,17 @@ func (e *ear) last(n int) []int16 {
 	return append([]int16(nil), e.heard[max(0, len(e.heard)-n):]...)
 }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// count is how many samples have been heard.
+func (e *ear) count() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.heard)
+}
+
+func TestMain(m *testing.M) {
+	soak.Together(8)
+	goleak.VerifyTestMain(m)
+}
 
 type bench struct {
 	pool  *rtpport.Pool
@@ -218,6 +229,7 @@ func TestKeysPass(t *testing.T) {
 }
 
 func TestT09_NoReflector(t *testing.T) {
+	t.Parallel()
 	b := setup(t)
 	victim, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopback, 0)))
 	if err != nil {
@@ -257,7 +269,7 @@ func TestT10_DamagedPacketsDoNotEndACall(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	listens(t, one, 8000)
+	listen(t, 8000, one)
 	for i := range 2000 {
 		junk := make([]byte, i%300)
 		for j := range junk {
@@ -273,7 +285,7 @@ func TestT10_DamagedPacketsDoNotEndACall(t *testing.T) {
 			}
 		}
 	}
-	listens(t, one, 8000)
+	listen(t, 8000, one)
 	wantTone(t, "the phone's port", one, 700, 440)
 	if s := p1.Stats(); s.Lost != 0 || s.Bad < 100 {
 		t.Errorf("%+v", s)

@@ -12,6 +12,7 @@ import (
 // T46: a phone that sends nothing is given up 30 s after the answer, one that stops after 60 s, and told of
 // after 10 s; on hold and before the answer never; RTCP alone is life. The clock is turned by hand.
 func TestT46_SilenceIsTold(t *testing.T) {
+	t.Parallel()
 	type told struct {
 		what string
 		at   time.Duration // seconds
@@ -111,6 +112,42 @@ func TestT09_BlindPacketsAreBounded(t *testing.T) {
 		p.announce(netip.MustParseAddrPort(nowhere), 10000, now)
 		if p.may() {
 			t.Errorf("packets are sent to %s", nowhere)
+		}
+	}
+}
+
+// T08: however long a phone has said nothing, nobody else takes its place: only the address of its SDP may.
+func TestT08_SilenceOpensNoDoor(t *testing.T) {
+	t.Parallel()
+	said, phone := netip.MustParseAddrPort("198.51.100.7:4000"), netip.MustParseAddrPort("203.0.113.9:62000") // behind NAT
+	for _, silence := range []time.Duration{0, time.Second, 2 * time.Second, time.Minute, 24 * time.Hour} {
+		now := time.Unix(1000, 0)
+		var p peer
+		p.announce(said, 10000, now)
+		now = now.Add(patience)
+		for range 2 * probation {
+			p.from(phone, now)
+		}
+		if p.to != phone || !p.locked {
+			t.Fatalf("the phone is not held fast: %+v", p)
+		}
+		now = now.Add(silence)
+		for _, a := range []string{"192.0.2.1:4000", "203.0.113.9:62002", "198.51.100.7:4002"} {
+			for i := range 3000 {
+				now = now.Add(media.Tick)
+				if p.from(netip.MustParseAddrPort(a), now) || p.to != phone {
+					t.Fatalf("after %v of silence packet %d of %s is taken for the phone's", silence, i, a)
+				}
+			}
+		}
+		if !p.from(phone, now) {
+			t.Errorf("after %v of silence the phone is not heard", silence)
+		}
+		for range lockAfter {
+			p.from(said, now)
+		}
+		if p.to != said {
+			t.Errorf("after %v of silence the phone cannot come back to the address of its SDP", silence)
 		}
 	}
 }
