@@ -75,11 +75,33 @@ func dismiss(all []net.Conn, end time.Time) (open int) {
 	return open
 }
 
+// A siege is a crowd before a layer.
+type siege struct {
+	l      *Layer
+	conns  []net.Conn
+	open   int // at once, at most
+	answer int // to who is known, from the midst of it
+	grown  int64
+	took   time.Duration
+}
+
+// besiege opens a layer, has a crowd come, and a ask from its midst. The layer is open afterwards.
+func besiege(t *testing.T, a *Layer, network string, o Options, count int, say []byte) (s siege) {
+	t.Helper()
+	var addr netip.AddrPort
+	s.l, addr = listening(t, network, o)
+	before, start := held(), time.Now()
+	s.conns, s.open = crowd(t, s.l, addr, count, say)
+	s.answer = ask(t, a, network, addr, "localhost")
+	s.grown, s.took = held()-before, time.Since(start)
+	return s
+}
+
 // T07: thousands of connections that say nothing, or too little, or promise much: so many are kept as there may be,
 // they cost little, they end after the time for a first message, and who is known is served meanwhile.
 func TestT07_CrowdsAreBounded(all *testing.T) {
-	count, first := soak.Count(150, 5000), time.Duration(soak.Count(3, 5))*time.Second
-	cfg, waits := certify(all), []func(*testing.T){}
+	count, first := soak.Count(150, 5000), time.Duration(soak.Count(500, 5000))*time.Millisecond
+	cfg, waits := certify(all), []func(*testing.T, time.Time){}
 	for _, tt := range []struct {
 		network, name string
 		say           []byte
@@ -95,41 +117,45 @@ func TestT07_CrowdsAreBounded(all *testing.T) {
 		all.Run(tt.network+", "+tt.name, func(t *testing.T) {
 			most := soak.Count(100, 1000)
 			us := netip.MustParseAddr("127.0.0.1")
-			l, addr := serve(all, tt.network, Options{
-				TLS: cfg, Open: true, Limits: Limits{Connections: most, First: first}, Known: func(ip netip.Addr) bool { return ip == us },
-			})
+			o := Options{TLS: cfg, Open: true, Limits: Limits{Connections: most, First: first}, Known: func(ip netip.Addr) bool { return ip == us }}
 			a, _ := serve(t, "udp", Options{TLS: cfg})
-			before := held()
-			conns, open := crowd(t, l, addr, count, tt.say)
-			if got := ask(t, a, tt.network, addr, "localhost"); got != 200 {
-				t.Errorf("who is known is answered %d", got)
+			c := besiege(t, a, tt.network, o, count, tt.say)
+			for ; c.took > first && !soak.Full(); c = besiege(t, a, tt.network, o, count, tt.say) {
+				first *= 2 // a machine that is busy has more time to bring them all before the first of them have to go
+				o.Limits.First = first
+				c.l.Close()
+				dismiss(c.conns, time.Now().Add(20*time.Second))
 			}
-			grown := held() - before
-			if open > most {
-				t.Errorf("%d connections are open, of %d that may be", open, most)
+			all.Cleanup(c.l.Close)
+			if c.answer != 200 {
+				t.Errorf("who is known is answered %d", c.answer)
 			}
-			if grown > 32<<20 {
-				t.Errorf("they hold %d KiB", grown>>10)
+			if c.open > most {
+				t.Errorf("%d connections are open, of %d that may be", c.open, most)
 			}
-			refused := l.Stats().Connections.Load()
+			if c.grown > 32<<20 {
+				t.Errorf("they hold %d KiB", c.grown>>10)
+			}
+			refused := c.l.Stats().Connections.Load()
 			if refused == 0 {
 				t.Errorf("of %d connections none was refused", count)
 			}
-			t.Logf("%d connections: %d open at once, %d refused, %d KiB", count, open, refused, grown>>10)
-			wait := func(t *testing.T) {
-				if n := dismiss(conns, time.Now().Add(first+20*time.Second)); n > 0 {
+			t.Logf("%d connections: %d open at once, %d refused, %d KiB", count, c.open, refused, c.grown>>10)
+			wait := func(t *testing.T, end time.Time) {
+				if n := dismiss(c.conns, end); n > 0 {
 					t.Errorf("%d connections of %d are open still", n, count)
 				}
 			}
 			if soak.Full() {
-				wait(t)
+				wait(t, time.Now().Add(first+20*time.Second))
 			} else {
 				waits = append(waits, wait) // all at once
 			}
 		})
 	}
+	end := time.Now().Add(first + 20*time.Second)
 	for _, wait := range waits {
-		wait(all)
+		wait(all, end)
 	}
 }
 

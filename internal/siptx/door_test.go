@@ -11,6 +11,7 @@ import (
 
 // T06: whoever asks in another's name makes us send no more than was sent.
 func TestT06_NoAmplifier(t *testing.T) {
+	t.Parallel()
 	const count = 10000
 	spoof := func(open bool, refuse bool) (in, out, packets int) {
 		synctest.Test(t, func(t *testing.T) {

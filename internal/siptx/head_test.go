@@ -133,6 +133,7 @@ func TestT14_RFC4475Values(t *testing.T) {
 
 // What comes in two reads reads like what comes in one.
 func TestT14_RFC4475EveryCut(t *testing.T) {
+	t.Parallel()
 	for name, refused := range rfc4475 {
 		if name == "baddn" || name == "test" {
 			continue // no end, which a stream waits for

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"jigasi/internal/lab/soak"
+
 	"github.com/emiago/sipgo/sip"
 	"go.uber.org/goleak"
 )
@@ -41,8 +43,15 @@ func certify(t *testing.T) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, RootCAs: pool, MinVersion: tls.VersionTLS12}
 }
 
-// serve starts a layer that answers everything 200.
+// serve starts a layer that answers everything 200, and closes it with the test.
 func serve(t *testing.T, network string, o Options) (*Layer, netip.AddrPort) {
+	t.Helper()
+	l, addr := listening(t, network, o)
+	t.Cleanup(l.Close)
+	return l, addr
+}
+
+func listening(t *testing.T, network string, o Options) (*Layer, netip.AddrPort) {
 	t.Helper()
 	o.Request = func(_ *sip.Request, tx *Server) { tx.Status(200) }
 	o.ACK = func(*sip.Request) {}
@@ -51,15 +60,18 @@ func serve(t *testing.T, network string, o Options) (*Layer, netip.AddrPort) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(l.Close)
 	return l, addr
 }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	soak.Together(8)
+	goleak.VerifyTestMain(m)
+}
 
+// ask sends an OPTIONS and gives the status of the answer, 0 where there is none, or no connection any more.
 func ask(t *testing.T, l *Layer, network string, to netip.AddrPort, name string) int {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	f, err := l.Connect(ctx, network, to, name)
 	if err != nil {
@@ -78,12 +90,15 @@ func ask(t *testing.T, l *Layer, network string, to netip.AddrPort, name string)
 	select {
 	case status := <-got:
 		return status
+	case <-f.Gone():
+		return 0
 	case <-ctx.Done():
 		return 0
 	}
 }
 
 func TestEveryTransport(t *testing.T) {
+	t.Parallel()
 	cfg := certify(t)
 	for _, network := range []string{"udp", "tcp", "tls", "ws", "wss"} {
 		t.Run(network, func(t *testing.T) {
@@ -131,39 +146,35 @@ func TestEveryTransport(t *testing.T) {
 }
 
 func TestT07_ConnectionsAreBounded(t *testing.T) {
-	limits := Limits{PerIP: 4, Connections: 5, First: 150 * time.Millisecond, Idle: 400 * time.Millisecond}
+	t.Parallel()
+	limits := Limits{PerIP: 4, Connections: 5, First: 300 * time.Millisecond, Idle: 400 * time.Millisecond}
 	for _, network := range []string{"tcp", "ws"} {
-		l, addr := serve(t, network, Options{Open: true, Limits: limits})
-		var conns []net.Conn
-		for range 8 {
-			c, err := net.Dial("tcp", addr.String())
-			if err != nil {
-				t.Fatal(err)
+		t.Run(network, func(t *testing.T) {
+			t.Parallel()
+			l, addr := serve(t, network, Options{Open: true, Limits: limits})
+			var conns []net.Conn
+			for range 8 {
+				c, err := net.Dial("tcp", addr.String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = c.Close() }()
+				conns = append(conns, c)
+				if network == "ws" { // slow to ask for the upgrade
+					_, _ = c.Write([]byte("GET / HTTP/1.1\r\n"))
+				}
 			}
-			defer func() { _ = c.Close() }()
-			conns = append(conns, c)
-			if network == "ws" { // slow to ask for the upgrade
-				_, _ = c.Write([]byte("GET / HTTP/1.1\r\n"))
+			if open := dismiss(conns, time.Now().Add(limits.First+20*time.Second)); open != 0 {
+				t.Errorf("%d silent connections are open after the time for a first message", open)
 			}
-		}
-		open := 0
-		time.Sleep(300 * time.Millisecond)
-		for _, c := range conns {
-			_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-			if _, err := c.Read(make([]byte, 100)); err != nil && strings.Contains(err.Error(), "timeout") {
-				open++
+			if got := l.Stats().Connections.Load(); network == "tcp" && got != 4 {
+				t.Errorf("%d connections were refused, want 4", got)
 			}
-		}
-		if open != 0 {
-			t.Errorf("%s: %d silent connections are open after the time for a first message", network, open)
-		}
-		if got := l.Stats().Connections.Load(); network == "tcp" && got != 4 {
-			t.Errorf("%d connections were refused, want 4", got)
-		}
-		a, _ := serve(t, "udp", Options{})
-		if got := ask(t, a, network, addr, ""); got != 200 {
-			t.Errorf("%s: a valid request is answered %d", network, got)
-		}
+			a, _ := serve(t, "udp", Options{})
+			if got := ask(t, a, network, addr, ""); got != 200 {
+				t.Errorf("a valid request is answered %d", got)
+			}
+		})
 	}
 }
 
@@ -201,6 +212,7 @@ func TestT07_PromisesTakeNoMemory(t *testing.T) {
 
 // A connection that somebody holds outlives its idle time.
 func TestHeldConnectionStays(t *testing.T) {
+	t.Parallel()
 	_, addr := serve(t, "tcp", Options{Open: true})
 	a, _ := serve(t, "udp", Options{Limits: Limits{Idle: 60 * time.Millisecond}})
 	held, err := a.Connect(t.Context(), "tcp", addr, "")
@@ -215,7 +227,7 @@ func TestHeldConnectionStays(t *testing.T) {
 	held.Release()
 	select {
 	case <-held.Gone():
-	case <-time.After(2 * time.Second):
+	case <-time.After(20 * time.Second):
 		t.Fatal("a connection that nobody holds stays open")
 	}
 	if held.Alive() || held.Send([]byte("x")) == nil {
