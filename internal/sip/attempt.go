@@ -118,7 +118,7 @@ func (d *Dialog) sendInvite(creds *credentials) {
 	})
 	d.stop(d.out.patience)
 	if len(d.out.targets) > 0 || d.out.hasty {
-		d.out.patience = d.after(patience, func() {
+		d.out.patience = d.after(d.ua.opt.Patience, func() {
 			switch {
 			case d.state != early || d.out.cancelled:
 			case len(d.out.targets) > 0:

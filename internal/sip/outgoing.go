@@ -30,8 +30,8 @@ type outbound struct {
 }
 
 const (
-	maxForks = 16
-	patience = 4 * time.Second // for any answer, where there is another target (T42)
+	maxForks        = 16
+	defaultPatience = 4 * time.Second
 )
 
 // DialOptions is a call to be made.
@@ -43,8 +43,8 @@ type DialOptions struct {
 	Headers []Header
 	SDP     []byte
 	Timeout time.Duration // until the answer; 0 means 3 min
-	// Hasty gives the call up where no server says a word within 4 s, not after 32 s: the caller knows
-	// another way. An answer that comes later is hung up.
+	// Hasty gives the call up where no server says a word within Options.Patience, not after 32 s: the
+	// caller knows another way. An answer that comes later is hung up.
 	Hasty bool
 }
 

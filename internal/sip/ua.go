@@ -58,6 +58,7 @@ type Options struct {
 	Limits    Limits
 
 	SessionExpires time.Duration // RFC 4028; 0 means 30 min, negative means no session timers
+	Patience       time.Duration // for any answer to a call, where there is another server or way (T42); 0 means 4 s
 	Resolver       Resolver      // RFC 3263; nil means package locate with the system's name servers
 
 	// Incoming is called for each new call, on a goroutine of its own. It has to Answer, Reject or Hangup
@@ -99,6 +100,9 @@ func New(o Options) *UA {
 	}
 	if o.SessionExpires == 0 {
 		o.SessionExpires = 30 * time.Minute
+	}
+	if o.Patience == 0 {
+		o.Patience = defaultPatience
 	}
 	if o.Resolver == nil {
 		o.Resolver = defaultResolver()

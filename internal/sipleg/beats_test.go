@@ -14,8 +14,10 @@ import (
 // TestHeartbeats: an IVR that answers them keeps its call, one that does not for two of them loses it, and that is counted; a phone that
 // rings is asked nothing.
 func TestHeartbeats(t *testing.T) {
-	const every = 100 * time.Millisecond
+	t.Parallel()
+	const every = 200 * time.Millisecond
 	t.Run("answered", func(t *testing.T) {
+		t.Parallel()
 		r := newRig(t)
 		r.opt.Heartbeat, r.opt.Counts = every, &leg.Counts{}
 		d, l := r.up()
@@ -34,6 +36,7 @@ func TestHeartbeats(t *testing.T) {
 		}
 	})
 	t.Run("not answered", func(t *testing.T) {
+		t.Parallel()
 		r := newRig(t)
 		r.opt.Heartbeat, r.opt.Counts = every, &leg.Counts{}
 		d, l := r.up()
@@ -49,6 +52,7 @@ func TestHeartbeats(t *testing.T) {
 		}
 	})
 	t.Run("ringing", func(t *testing.T) {
+		t.Parallel()
 		r := newRig(t)
 		r.opt.Heartbeat = every
 		d := r.dial(describe(40000))

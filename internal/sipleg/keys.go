@@ -78,11 +78,8 @@ func (l *Leg) infoKey(d leg.Digit) {
 	}
 }
 
-// The keys of a phone that are for us: star and a digit within starLimit.
-const starLimit = 3 * time.Second
-
 // key takes a key of the phone: *6 mutes and unmutes, *9 asks for permission to speak. All others go to the meeting's
-// side; a star waits until it is known what it belongs to.
+// side; a star waits until it is known what it belongs to, for Options.Star.
 func (l *Leg) key(key rune, ms int) {
 	star := l.star != nil
 	l.star = nil
@@ -97,7 +94,7 @@ func (l *Leg) key(key rune, ms int) {
 		l.pass('*', l.starMS)
 	}
 	if key == '*' {
-		l.star, l.starMS = time.After(starLimit), ms
+		l.star, l.starMS = time.After(l.opt.Star), ms
 		return
 	}
 	l.pass(key, ms)

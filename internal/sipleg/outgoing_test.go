@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"jigasi/internal/cause"
 	"jigasi/internal/lab/phone"
@@ -176,7 +177,7 @@ func TestDelayedOffer(t *testing.T) {
 
 // TestKeysByInfo: keys of phones that send them by INFO, and what is none is refused.
 func TestKeysByInfo(t *testing.T) {
-	t.Parallel() // a star waits for three seconds
+	t.Parallel()
 	r := newRig(t)
 	r.opt.KeysToMeeting = true
 	d, l := r.up()
@@ -194,16 +195,12 @@ func TestKeysByInfo(t *testing.T) {
 		{"application/dtmf-relay", "Signal= 11 \nDuration= 99999999", leg.Digit{Key: '#', Duration: 10000}},
 		{"Application/DTMF-Relay;x=y", "signal=d\r\nduration=-1", leg.Digit{Key: 'D', Duration: 200}},
 		{"application/dtmf", "7", leg.Digit{Key: '7', Duration: 200}},
-		{"application/dtmf", " 10 \r\n", leg.Digit{Key: '*', Duration: 200}},
 	} {
 		if status := info(tt.kind, tt.body); status != 200 {
 			t.Errorf("%q: %d", tt.body, status)
 		}
-		if tt.want.Key != '*' {
-			legEvent(t, l, leg.Event{Signal: tt.want})
-		}
+		legEvent(t, l, leg.Event{Signal: tt.want})
 	}
-	legEvent(t, l, leg.Event{Signal: leg.Digit{Key: '*', Duration: 200}}) // nothing followed it
 	for _, key := range "**9*6*4" {
 		info("application/dtmf", string(key))
 	}
@@ -219,6 +216,18 @@ func TestKeysByInfo(t *testing.T) {
 	if status := info("text/plain", "hello"); status != 415 {
 		t.Errorf("text: %d", status)
 	}
+	d.Hangup(cause.Cause{Code: cause.Normal})
+	over(t, l, cause.Normal)
+}
+
+// TestAStarThatNothingFollows: it goes to the meeting as it is, after a while.
+func TestAStarThatNothingFollows(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.opt.KeysToMeeting, r.opt.Star = true, 100*time.Millisecond
+	d, l := r.up()
+	d.Info("application/dtmf", []byte(" 10 \r\n"), nil)
+	legEvent(t, l, leg.Event{Signal: leg.Digit{Key: '*', Duration: 200}})
 	d.Hangup(cause.Cause{Code: cause.Normal})
 	over(t, l, cause.Normal)
 }

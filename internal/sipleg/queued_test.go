@@ -14,6 +14,7 @@ import (
 // TestMessagesWaitForTheDialog: what happens in the meeting while a phone rings is told, in its order, once the call is up; and a phone
 // that refuses the first message gets no other.
 func TestMessagesWaitForTheDialog(t *testing.T) {
+	t.Parallel()
 	for _, refuses := range []bool{false, true} {
 		r := newRig(t)
 		d := r.dial(describe(40000))

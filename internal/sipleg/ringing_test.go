@@ -14,6 +14,7 @@ import (
 // TestRingingIsHeard: a caller's own telephone makes the ringing tone for as long as nobody sends it sound (RFC 3960, 3.2), so it is sent none
 // before it is answered, unless early media was asked for.
 func TestRingingIsHeard(t *testing.T) {
+	t.Parallel()
 	for name, early := range map[string]bool{"ringing": false, "early media": true} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)

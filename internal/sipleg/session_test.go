@@ -28,7 +28,7 @@ type rig struct {
 	calls     chan *sip.Dialog // that come to either
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t *testing.T, change ...func(*sip.Options)) *rig {
 	r := &rig{t: t, calls: make(chan *sip.Dialog, 1)}
 	clock := media.NewClock(nil)
 	low := uint16(23200)
@@ -38,7 +38,11 @@ func newRig(t *testing.T) *rig {
 	}
 	r.opt = sipleg.Options{RTP: rtpport.Options{Pool: r.pool, Clock: clock, LocalIP: loop}}
 	ua := func() *sip.UA {
-		u := sip.New(sip.Options{Listen: []sip.Listener{{Network: "udp", Addr: "127.0.0.1:0"}}, Trunks: []netip.Prefix{netip.PrefixFrom(loop, 8)}, Incoming: func(d *sip.Dialog) { r.calls <- d }})
+		o := sip.Options{Listen: []sip.Listener{{Network: "udp", Addr: "127.0.0.1:0"}}, Trunks: []netip.Prefix{netip.PrefixFrom(loop, 8)}, Incoming: func(d *sip.Dialog) { r.calls <- d }}
+		for _, f := range change {
+			f(&o)
+		}
+		u := sip.New(o)
 		if err := u.Start(); err != nil {
 			t.Fatal(err)
 		}

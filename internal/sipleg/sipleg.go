@@ -6,6 +6,7 @@
 package sipleg
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"math/rand/v2"
@@ -58,6 +59,8 @@ type Options struct {
 	NoAnnouncements bool            // recording and transcription are not announced
 	Chimes          bool            // people who come and go are heard
 	Heartbeat       time.Duration   // ask by SIP INFO whether the phone is there; 0 never
+	Star            time.Duration   // how long a star key of the phone waits for the key that makes it one for us; 0 means 3 s
+	Goodbye         time.Duration   // how long a leg that ends waits for the end of its dialog; 0 means 3 s
 	Counts          *leg.Counts     // nil: nobody looks at them
 	Log             *slog.Logger
 }
@@ -112,14 +115,18 @@ type Leg struct {
 	patience <-chan time.Time
 }
 
-// goodbye is how long a leg waits for its dialog to end. A phone that is gone does not answer BYE, and one that
-// did not acknowledge the answer may not be sent one before 32 s: the dialog sees to that alone.
-const goodbye = 3 * time.Second
+const (
+	defaultStar = 3 * time.Second
+	// A phone that is gone does not answer BYE, and one that did not acknowledge the answer may not be sent one before
+	// 32 s: the dialog sees to that alone.
+	defaultGoodbye = 3 * time.Second
+)
 
 func newLeg(o Options) (*Leg, error) {
 	if o.Counts == nil {
 		o.Counts = &leg.Counts{}
 	}
+	o.Star, o.Goodbye = cmp.Or(o.Star, defaultStar), cmp.Or(o.Goodbye, defaultGoodbye)
 	l := &Leg{
 		opt: o, log: xlog.Or(o.Log), events: make(chan leg.Event, 64), asked: make(chan func(), 64), quit: make(chan struct{}),
 		toldAt: map[news.Item]time.Time{},
@@ -327,7 +334,7 @@ func (l *Leg) leave(why cause.Cause) {
 	case l.patience == nil:
 		l.why = why
 		l.dialog.Hangup(why) // Ended follows
-		l.patience = time.After(goodbye)
+		l.patience = time.After(l.opt.Goodbye)
 	}
 }
 

@@ -70,7 +70,11 @@ func TestT42_NextAccount(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
+			r := newRig(t, func(o *sip.Options) {
+				if name == "says nothing" || name == "is not there" { // the others say so
+					o.Patience = 300 * time.Millisecond
+				}
+			})
 			dial := func(to string) sipleg.Way {
 				return func(offer []byte, hasty bool) (*sip.Dialog, error) {
 					return r.gw.Dial(t.Context(), sip.DialOptions{To: to, From: "sip:gw@gateway.test", SDP: offer, Hasty: hasty})
