@@ -36,20 +36,18 @@ type captions struct {
 	export *sfu.Export
 	shown  int
 	names  map[string]string // by endpoint id
+	read   map[string]bool   // names of whom a caption was shown
 }
 
-// newCaptions starts the speech service, and sets what the gateway needs.
-func newCaptions(cfg *config.Config) (*captions, error) {
-	c := &captions{names: map[string]string{"transcriber": "notice"}}
+// newCaptions starts the speech service, one for words if there is one and they are wanted, and sets what the gateway needs.
+func newCaptions(cfg *config.Config, words bool) (*captions, error) {
+	c := &captions{names: map[string]string{"transcriber": "notice"}, read: map[string]bool{}}
 	var err error
 	if c.dir, err = os.MkdirTemp("", "jigasi-demo"); err != nil {
 		return nil, err
 	}
-	if c.speech, err = synthesize(c.dir); err == nil {
-		var s *voskd.Server
-		if s, err = voskd.Start(c.dir); err == nil {
-			c.engine, c.url, c.end = true, s.URL, s.Close
-		}
+	if words {
+		c.hearWords()
 	}
 	if !c.engine {
 		if err := c.listenToTones(); err != nil {
@@ -66,6 +64,17 @@ func newCaptions(cfg *config.Config) (*captions, error) {
 	t := &cfg.Transcription
 	t.Service, t.Vosk.URL, t.Directory, t.Export.Port = "vosk", c.url, "", c.port
 	return c, nil
+}
+
+// hearWords starts the engine, where there is one and a voice to try it.
+func (c *captions) hearWords() {
+	speech, err := synthesize(c.dir)
+	if err != nil {
+		return
+	}
+	if s, err := voskd.Start(c.dir); err == nil {
+		c.speech, c.engine, c.url, c.end = speech, true, s.URL, s.Close
+	}
 }
 
 // begin has the bridge send a room.
@@ -90,10 +99,16 @@ func (c *captions) show(s *screen) int {
 		if name == "" {
 			name = r.Participant.ID
 		}
+		c.read[name] = true
 		s.say(fmt.Sprintf("             caption  %s: %s", name, r.Transcript[0].Text))
 	}
 	c.shown = n
 	return n
+}
+
+// lacking reports whether somebody's tone was not read yet. Words are said and read after the call.
+func (c *captions) lacking() bool {
+	return !c.engine && !(c.read["Anna"] && c.read["Ben"] && c.read["phone"])
 }
 
 func (c *captions) close() {

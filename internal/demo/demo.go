@@ -3,6 +3,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -37,8 +38,10 @@ type options struct {
 	out      string
 	listen   string
 	captions bool
+	tones    bool          // captions of tones, though there may be an engine for words
 	noBridge bool          // a meeting without a bridge
 	patience time.Duration // for the answer; 0 means 10 s
+	again    int           // how often to judge again; 0 means 5 times
 }
 
 // shortest is the least time to judge by: a tone is measured over a second.
@@ -145,7 +148,7 @@ func begin(o options, show *screen) (*session, error) {
 	cfg.SIP.Listen = []string{"udp:" + listen}
 	cfg.Admin.Port = 0
 	if o.captions {
-		if s.captions, err = newCaptions(cfg); err != nil {
+		if s.captions, err = newCaptions(cfg, !o.tones); err != nil {
 			m.Close()
 			return nil, err
 		}
@@ -171,12 +174,13 @@ func begin(o options, show *screen) (*session, error) {
 	return s, nil
 }
 
-// readable reports whether there were captions; where an engine can hear words, somebody says some.
+// readable reports whether everybody was read; where an engine can hear words, somebody says some.
 func (s *session) readable(ctx context.Context) bool {
 	if s.captions.engine {
 		return s.sayWords(ctx)
 	}
-	return s.captions.show(s.line.show) > 0
+	s.captions.show(s.line.show)
+	return !s.captions.lacking()
 }
 
 // close ends all. After an interrupt nobody wants to wait.
@@ -253,20 +257,20 @@ func (s *session) call(ctx context.Context, o options) report {
 	if err := s.talk(ctx, o); err != nil {
 		r.Reasons = []string{err.Error()}
 	} else {
-		r = s.judgeAgain(ctx)
+		r = s.judgeAgain(ctx, cmp.Or(o.again, 5))
 	}
 	s.hangup(ctx)
 	r.Codec, r.Timeline, r.End = p.Codec(), s.line.all(), s.line.cause()
 	return r
 }
 
-// judgeAgain judges by the last second, and by up to five more where that was not right: a machine that
+// judgeAgain judges by the last second, and by some more where that was not right: a machine that
 // is busy with something else for a moment leaves a gap, a gateway that is wrong stays so.
-func (s *session) judgeAgain(ctx context.Context) report {
+func (s *session) judgeAgain(ctx context.Context, more int) report {
 	r := s.judge()
 	tick := time.NewTicker(shortest / 2)
 	defer tick.Stop()
-	for range 5 {
+	for range more {
 		if r.Good {
 			break
 		}
@@ -297,6 +301,12 @@ func (s *session) hangup(ctx context.Context) {
 	}
 }
 
+// unread is how much longer than asked they talk, at most, until everybody's tone was read.
+const (
+	unread    = 10 * time.Second
+	readEvery = 100 * time.Millisecond
+)
+
 // talk waits for the answer and lets them talk for so long, with meters.
 func (s *session) talk(ctx context.Context, o options) error {
 	if o.patience == 0 {
@@ -304,9 +314,10 @@ func (s *session) talk(ctx context.Context, o options) error {
 	}
 	end := time.NewTimer(o.patience)
 	defer end.Stop()
-	tick := time.NewTicker(100 * time.Millisecond)
+	tick := time.NewTicker(readEvery)
 	defer tick.Stop()
 	up := s.phone.Up()
+	var late time.Duration
 	for {
 		select {
 		case <-ctx.Done():
@@ -324,7 +335,11 @@ func (s *session) talk(ctx context.Context, o options) error {
 			if up != nil {
 				return fmt.Errorf("the phone was not answered within %v; the last step was: %s", o.patience, s.line.last())
 			}
-			return nil
+			if s.captions == nil || !s.captions.lacking() || late >= unread {
+				return nil
+			}
+			late += readEvery
+			end.Reset(readEvery)
 		case <-tick.C:
 			if s.captions != nil {
 				s.captions.show(s.line.show)
