@@ -77,7 +77,7 @@ func (e *ear) tone(hz float64) float64 {
 	if len(e.heard) < 8000 {
 		return -120
 	}
-	return audio.Goertzel(e.heard[len(e.heard)-8000:], hz, 16000)
+	return audio.Heard(e.heard[len(e.heard)-8000:], hz, 16000)
 }
 
 // silence is the longest time without sound since the last call.

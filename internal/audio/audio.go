@@ -82,3 +82,18 @@ func Goertzel(pcm []int16, hz float64, rate int) float64 {
 	}
 	return max(-120, 10*math.Log10(2*power/(n*n)))
 }
+
+// Heard is Goertzel for sound that may have come by a jitter buffer. Where that left a piece out, to catch up, the phase of a tone jumps,
+// and what is before and after it can cancel out; so it takes the mean power of tenths of a second.
+func Heard(pcm []int16, hz float64, rate int) float64 {
+	block := rate / 10
+	if len(pcm) < 2*block {
+		return Goertzel(pcm, hz, rate)
+	}
+	power, n := 0.0, 0
+	for ; len(pcm) >= block; pcm = pcm[block:] {
+		power += math.Pow(10, Goertzel(pcm[:block], hz, rate)/10)
+		n++
+	}
+	return max(-120, 10*math.Log10(power/float64(n)))
+}

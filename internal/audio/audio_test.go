@@ -14,6 +14,26 @@ func tone(hz float64, rate, n int, dbov float64) []int16 {
 	return pcm
 }
 
+// TestToneWithAPieceLeftOut: a tone whose phase jumps is heard as loud as it is, and another one is not heard in it.
+func TestToneWithAPieceLeftOut(t *testing.T) {
+	const rate = 8000
+	pcm := make([]int16, rate+7)
+	audio.NewTone(620, rate, -20).Fill(pcm)
+	pcm = append(pcm[:rate/2], pcm[rate/2+7:]...) // 7 of 12.9 samples of a period
+	if got := audio.Goertzel(pcm, 620, rate); got > -30 {
+		t.Errorf("both halves do not cancel out: %.1f dBov", got)
+	}
+	if got := audio.Heard(pcm, 620, rate); math.Abs(got+20) > 0.5 {
+		t.Errorf("heard at %.1f dBov", got)
+	}
+	if got := audio.Heard(pcm, 880, rate); got > -45 {
+		t.Errorf("880 Hz is heard at %.1f dBov", got)
+	}
+	if got, want := audio.Heard(pcm[:rate/10], 620, rate), audio.Goertzel(pcm[:rate/10], 620, rate); got != want {
+		t.Errorf("a tenth of a second is heard at %.1f dBov, and has %.1f", got, want)
+	}
+}
+
 func TestLevelAndGoertzelAgree(t *testing.T) {
 	for _, db := range []float64{-3, -10, -26, -50} {
 		pcm := tone(440, 16000, 16000, db)

@@ -28,7 +28,7 @@ const busy = 30
 func loudest(pcm []int16, hz float64, rate int) float64 {
 	best := math.Inf(-1)
 	for ; len(pcm) >= rate; pcm = pcm[rate/10:] {
-		best = max(best, audio.Goertzel(pcm[:rate], hz, rate))
+		best = max(best, audio.Heard(pcm[:rate], hz, rate))
 	}
 	return best
 }

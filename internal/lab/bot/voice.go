@@ -24,7 +24,7 @@ func (v Voice) Tone(hz float64) float64 {
 	if len(pcm) < 4800 {
 		return -120
 	}
-	return audio.Goertzel(pcm, hz, 48000)
+	return audio.Heard(pcm, hz, 48000)
 }
 
 // PCM is what was heard, at 48 kHz.

@@ -48,7 +48,7 @@ func level(pcm []int16, rate int, hz float64) float64 {
 	if len(pcm) < rate {
 		return -120
 	}
-	return audio.Goertzel(pcm[len(pcm)-rate:], hz, rate)
+	return audio.Heard(pcm[len(pcm)-rate:], hz, rate)
 }
 
 // near says that a tone is as loud as it was said, within 3 dB.

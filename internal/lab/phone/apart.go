@@ -45,7 +45,7 @@ func (v Voice) Tone(hz float64) float64 {
 	if len(v.pcm) < wide/10 || v.Since > stale {
 		return -120
 	}
-	return audio.Goertzel(v.pcm[max(0, len(v.pcm)-wide):], hz, wide)
+	return audio.Heard(v.pcm[max(0, len(v.pcm)-wide):], hz, wide)
 }
 
 // Loud is the level of the last 100 ms, in -dBov; 127 is silence.

@@ -382,5 +382,5 @@ func (s *sound) Tone(hz float64) float64 {
 	if len(pcm) < rate/10 {
 		return -120
 	}
-	return audio.Goertzel(pcm, hz, rate)
+	return audio.Heard(pcm, hz, rate)
 }
