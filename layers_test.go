@@ -27,7 +27,7 @@ var layers = map[string]int{
 	// The transcriber that joins meetings.
 	"talk": 3, "scribeleg": 5,
 	// The lab imports layers 0 to 2; demo is a command that joins lab and app.
-	"lab/soak": 0, "lab/liveq": 0, "lab/relay": 0, "lab": 5, "lab/client": 3, "lab/xmppd": 3, "lab/focus": 4, "lab/sfu": 3, "lab/bot": 3, "lab/phone": 3, "lab/peers": 5,
+	"lab/soak": 0, "lab/ports": 0, "lab/liveq": 0, "lab/relay": 0, "lab": 5, "lab/client": 3, "lab/xmppd": 3, "lab/focus": 4, "lab/sfu": 3, "lab/bot": 3, "lab/phone": 3, "lab/peers": 5,
 	"demo": 10, "bench": 10,
 }
 

@@ -18,18 +18,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
-)
 
-// freePort is a TCP port that nobody has.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
+	"jigasi/internal/lab/ports"
+)
 
 // eventually waits for a condition, long enough for a busy machine.
 func eventually(t *testing.T, what string, ok func() bool) {
@@ -122,7 +113,7 @@ func (m *machine) command(t *testing.T, env ...string) *exec.Cmd {
 func TestDebServiceAndScripts(t *testing.T) {
 	m := newMachine(t)
 	m.dpkg(t, "-i", deb(t))
-	port := freePort(t)
+	port := ports.Free(t)
 	write(t, m.path("etc/jitsi/jigasi/jigasi.yaml"), yaml(port))
 	m.dpkg(t, "--force-confmiss", "-i", deb(t)) // sets owner and mode again
 
@@ -293,11 +284,11 @@ func TestContainer(t *testing.T) {
 		_ = os.Chmod(dir, 0o755) // the user of the container has to come through
 	}
 	output(t, "install", "-D", "-m", "0755", binary(t), filepath.Join(root, "usr/bin/jigasi"))
-	port := freePort(t)
+	port := ports.Free(t)
 	env := []string{
 		"JIGASI_SIP_URI=bot@sip.example.org", "JIGASI_SIP_PASSWORD=x", "JIGASI_SIP_SERVER=127.0.0.1:9", "JIGASI_XMPP_PASSWORD=x", "XMPP_SERVER=127.0.0.1",
 		"JIGASI_STATS_PORT=" + strconv.Itoa(port), "SHUTDOWN_REST_ENABLED=true", "HEALTH_CHECK_SIP_URI=",
-		"JIGASI_CONFIGURATION=net.java.sip.communicator.SIP_PREFERRED_CLEAR_PORT=" + strconv.Itoa(freePort(t)),
+		"JIGASI_CONFIGURATION=net.java.sip.communicator.SIP_PREFERRED_CLEAR_PORT=" + strconv.Itoa(ports.Free(t)),
 	}
 	inside := func(args ...string) *exec.Cmd {
 		c := exec.Command("/usr/bin/jigasi", args...)

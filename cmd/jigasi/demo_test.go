@@ -15,6 +15,7 @@ import (
 
 // TestDemoCtrlC: Ctrl-C ends a demo that would go on for long, and one ended so has proved nothing.
 func TestDemoCtrlC(t *testing.T) {
+	t.Parallel()
 	p := jigasi(t, t.TempDir(), nil, "demo", "--for", "10m")
 	p.until(t, "they talk", func() bool { return strings.Contains(p.said(), "first sound heard by the phone") })
 	if err := p.Process.Signal(os.Interrupt); err != nil {
@@ -27,6 +28,7 @@ func TestDemoCtrlC(t *testing.T) {
 
 // TestDemoListens: the meeting stays open for a phone of one's own, and its files are written.
 func TestDemoListens(t *testing.T) {
+	t.Parallel()
 	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -15,6 +14,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"jigasi/internal/lab/ports"
+	"jigasi/internal/lab/soak"
+	"jigasi/internal/sip"
 )
 
 // TestMain makes the test binary the program itself where a test starts it as one.
@@ -22,6 +25,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("JIGASI_IS_THE_PROGRAM") == "1" {
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 	}
+	soak.Together(8)
 	os.Exit(m.Run())
 }
 
@@ -114,24 +118,15 @@ func (p *program) serves(t *testing.T) {
 	p.until(t, "it has started", func() bool { return strings.Contains(p.said(), "gateway started") })
 }
 
-func freePort(t *testing.T) int {
+// refusing is the port of a SIP server that is there and registers nobody.
+func refusing(t *testing.T) int {
 	t.Helper()
-	for range 100 { // below those that the system gives out, and free for both kinds
-		addr := fmt.Sprintf(":%d", 30000+rand.IntN(2000))
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue
-		}
-		u, err := net.ListenPacket("udp", addr)
-		l.Close()
-		if err != nil {
-			continue
-		}
-		u.Close()
-		return l.Addr().(*net.TCPAddr).Port
+	u := sip.New(sip.Options{Listen: []sip.Listener{{Network: "udp", Addr: "127.0.0.1:0"}}, Open: true})
+	if err := u.Start(); err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free port")
-	return 0
+	t.Cleanup(func() { _ = u.Close(t.Context()) })
+	return int(u.Local()[0].Port())
 }
 
 func write(t *testing.T, path, text string) string {
@@ -146,6 +141,7 @@ func write(t *testing.T, path, text string) string {
 }
 
 func TestCommandLine(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for _, c := range []struct {
 		args   []string
@@ -168,7 +164,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"check-config", "nope.yaml"}, 1, "cannot be read"},
 		{[]string{"check-config", "a", "b"}, 2, "two files"},
 		{[]string{"convert-config", "nope.properties"}, 1, "cannot be read"},
-		{[]string{"healthcheck", "--url", fmt.Sprintf("http://127.0.0.1:%d/", freePort(t))}, 1, "refused"},
+		{[]string{"healthcheck", "--url", fmt.Sprintf("http://127.0.0.1:%d/", ports.Free(t))}, 1, "refused"},
 	} {
 		p := jigasi(t, dir, nil, c.args...)
 		if status := p.end(t); status != c.status || !strings.Contains(p.said(), c.want) {
@@ -179,13 +175,14 @@ func TestCommandLine(t *testing.T) {
 
 // yaml is a gateway that listens where nobody else does.
 func yaml(t *testing.T) (text, url string) {
-	port := freePort(t)
+	port := ports.Free(t)
 	return fmt.Sprintf("meeting: {domain: meet.example.com}\nsip: {listen: ['udp:127.0.0.1:0'], trunks: [192.0.2.0/24]}\nadmin: {port: %d, shutdown: true}\n", port),
 		fmt.Sprintf("http://127.0.0.1:%d", port)
 }
 
 // TestRoutes: every path of the HTTP interface, as a script asks for it, and the shutdown that a script asks for.
 func TestRoutes(t *testing.T) {
+	t.Parallel()
 	text, url := yaml(t)
 	dir := t.TempDir()
 	p := jigasi(t, dir, nil, "--config="+write(t, filepath.Join(dir, "my.yaml"), text))
@@ -240,19 +237,21 @@ func TestRoutes(t *testing.T) {
 
 // TestOldInstallation: the old command line, an old property file, SIGTERM.
 func TestOldInstallation(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
-	port := freePort(t)
+	port := ports.Free(t)
 	write(t, filepath.Join(dir, "etc", "jigasi", "sip-communicator.properties"), fmt.Sprintf(`org.jitsi.jigasi.rest.jetty.port=%d
 net.java.sip.communicator.SIP_PREFERRED_CLEAR_PORT=%d
 net.java.sip.communicator.impl.protocol.sip.acc1=acc1
 net.java.sip.communicator.impl.protocol.sip.acc1.USER_ID=bot@127.0.0.1
-net.java.sip.communicator.impl.protocol.sip.acc1.SERVER_PORT=9
-`, port, freePort(t)))
+net.java.sip.communicator.impl.protocol.sip.acc1.SERVER_ADDRESS=127.0.0.1
+net.java.sip.communicator.impl.protocol.sip.acc1.SERVER_PORT=%d
+`, port, ports.Free(t), refusing(t)))
 	p := jigasi(t, dir, []string{"JAVA_SYS_PROPS=-Xmx1g -Dorg.jitsi.jigasi.STATS_ID=gw"}, "--host=localhost", "--domain=meet.example.com", "--min-port=21000", "--max-port=21100",
 		"--configdir="+filepath.Join(dir, "etc"), "--configdirname=jigasi", "--logdir=/var/log/jitsi", "--nocomponent=true")
 	p.serves(t)
 	check := jigasi(t, dir, nil, "healthcheck", "--url", fmt.Sprintf("http://127.0.0.1:%d/about/health", port))
-	if status := check.end(t); status != 1 || !strings.Contains(check.said(), "not registered") {
+	if status := check.end(t); status != 1 || !strings.Contains(check.said(), "not registered: the server answered") {
 		t.Error("nothing is registered, and healthcheck says", status, check.said())
 	}
 	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
@@ -265,10 +264,11 @@ net.java.sip.communicator.impl.protocol.sip.acc1.SERVER_PORT=9
 
 // TestContainerVariables: the gateway starts from the variables of Jigasi's image alone.
 func TestContainerVariables(t *testing.T) {
-	port := freePort(t)
+	t.Parallel()
+	port := ports.Free(t)
 	env := []string{
-		"JIGASI_SIP_URI=bot@127.0.0.1:9", "JIGASI_SIP_PASSWORD=sip-secret", "JIGASI_XMPP_PASSWORD=xmpp-secret", "XMPP_SERVER=127.0.0.1:9", fmt.Sprintf("JIGASI_STATS_PORT=%d", port),
-		fmt.Sprintf("JIGASI_CONFIGURATION=net.java.sip.communicator.SIP_PREFERRED_CLEAR_PORT=%d", freePort(t)),
+		fmt.Sprintf("JIGASI_SIP_URI=bot@127.0.0.1:%d", refusing(t)), "JIGASI_SIP_PASSWORD=sip-secret", "JIGASI_XMPP_PASSWORD=xmpp-secret", "XMPP_SERVER=127.0.0.1:9", fmt.Sprintf("JIGASI_STATS_PORT=%d", port),
+		fmt.Sprintf("JIGASI_CONFIGURATION=net.java.sip.communicator.SIP_PREFERRED_CLEAR_PORT=%d", ports.Free(t)),
 	}
 	env = append(env, "JIGASI_SIP_PASWORD=typo")
 	p := jigasi(t, t.TempDir(), env, "--nocomponent=true", "--configdir=/run/jigasi", "--configdirname=config")
@@ -290,6 +290,7 @@ func TestContainerVariables(t *testing.T) {
 
 // TestPortTaken: the program says which port, and ends.
 func TestPortTaken(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

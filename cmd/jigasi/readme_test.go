@@ -10,6 +10,7 @@ import (
 
 // TestReadme: the README's first configuration is good, its commands exist, and so does all it points to.
 func TestReadme(t *testing.T) {
+	t.Parallel()
 	data, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
@@ -48,6 +49,7 @@ func TestReadme(t *testing.T) {
 
 // TestFirstConfiguration: what the Debian package writes is the same, with the files where it wants them.
 func TestFirstConfiguration(t *testing.T) {
+	t.Parallel()
 	first, err := os.ReadFile("../../packaging/debian/first.yaml")
 	if err != nil {
 		t.Fatal(err)

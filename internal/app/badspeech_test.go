@@ -16,6 +16,7 @@ import (
 
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
+	"jigasi/internal/lab/ports"
 	"jigasi/internal/lab/soak"
 
 	"github.com/coder/websocket"
@@ -77,10 +78,10 @@ func wicked(t *testing.T, good string) (url string, done *atomic.Int64) {
 // there are captions, without anybody doing anything.
 func TestBadSpeechServiceCostsNoCall(t *testing.T) {
 	t.Parallel()
-	vosk, port := tones(t, 440, 700), freePort(t)
+	vosk, port := tones(t, 440, 700), ports.Free(t)
 	url, done := wicked(t, vosk.URL)
 	m := start(t, lab.Options{}, func(c *config.Config) {
-		c.Admin.Port = freePort(t)
+		c.Admin.Port = ports.Free(t)
 		c.Transcription.Vosk.URL, c.Transcription.Directory, c.Transcription.Export.Port = url, t.TempDir(), port
 		c.Transcription.Translation.Service, c.Transcription.Translation.Libre.URL, c.Transcription.Export.Translate = "libre", shouter(t), []string{"fr"}
 	})

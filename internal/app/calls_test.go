@@ -12,6 +12,7 @@ import (
 	"jigasi/internal/cause"
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
+	"jigasi/internal/lab/ports"
 )
 
 // rest asks the gateway's HTTP interface.
@@ -39,7 +40,7 @@ func rest(t *testing.T, method, url, body string, into any) int {
 // TestCallsOverHTTP: why a call went as it did can be read while it runs and after it; it can be muted, given keys and ended.
 func TestCallsOverHTTP(t *testing.T) {
 	t.Parallel()
-	port := freePort(t)
+	port := ports.Free(t)
 	m := start(t, lab.Options{}, func(c *config.Config) { c.Admin.Port = port })
 	base := fmt.Sprintf("http://127.0.0.1:%d/calls", port)
 	a := m.Join("alpha", 620)

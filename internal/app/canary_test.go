@@ -17,6 +17,7 @@ import (
 	"jigasi/internal/cli"
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
+	"jigasi/internal/lab/ports"
 	"jigasi/internal/sdp"
 	"jigasi/internal/sip"
 	"jigasi/internal/stanza"
@@ -59,7 +60,7 @@ func TestT31_NoSecretInLogs(t *testing.T) {
 			withRegistrar(r)(cfg)
 			cfg.SIP.Accounts[0].Password, cfg.SIP.Trunks = "canary-sip", []string{"127.0.0.0/8"}
 			cfg.Breweries[0].XMPP.Password = "canary-xmpp"
-			cfg.Admin.Port, cfg.Admin.Token = freePort(t), "canary-admin-token"
+			cfg.Admin.Port, cfg.Admin.Token = ports.Free(t), "canary-admin-token"
 			cfg.Media.SRTP = "optional"
 			cfg.Media.TURN = []config.TURN{{Server: "127.0.0.1:9", Transport: "udp", User: "u", Password: "canary-turn"}}
 		})

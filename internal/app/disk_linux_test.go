@@ -11,6 +11,7 @@ import (
 
 	"jigasi/internal/cause"
 	"jigasi/internal/config"
+	"jigasi/internal/lab/ports"
 	"jigasi/internal/lab/soak"
 
 	"golang.org/x/sys/unix"
@@ -56,7 +57,7 @@ func TestT35_CallsGoOn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			vosk, port, dir := tones(t, 500, 700), freePort(t), filepath.Join(t.TempDir(), "transcripts")
+			vosk, port, dir := tones(t, 500, 700), ports.Free(t), filepath.Join(t.TempDir(), "transcripts")
 			if disk.breaks == nil {
 				if err := os.WriteFile(dir, nil, 0o600); err != nil {
 					t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"jigasi/internal/audio"
 	"jigasi/internal/codec"
 	"jigasi/internal/config"
+	"jigasi/internal/lab/ports"
 
 	"github.com/coder/websocket"
 )
@@ -21,8 +22,8 @@ import (
 func TestFeedNeedsNothingElse(t *testing.T) {
 	t.Parallel()
 	cfg := config.Default()
-	cfg.SIP.Enabled, cfg.Admin.Port = false, freePort(t)
-	cfg.Transcription.Vosk.URL, cfg.Transcription.Directory, cfg.Transcription.Export.Port = tones(t, 440).URL, t.TempDir(), freePort(t)
+	cfg.SIP.Enabled, cfg.Admin.Port = false, ports.Free(t)
+	cfg.Transcription.Vosk.URL, cfg.Transcription.Directory, cfg.Transcription.Export.Port = tones(t, 440).URL, t.TempDir(), ports.Free(t)
 	a, err := app.New(cfg, app.Options{Version: "test", Loopback: true, Log: logger(t)})
 	if err != nil {
 		t.Fatal(err)

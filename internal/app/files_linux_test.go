@@ -15,6 +15,7 @@ import (
 	"jigasi/internal/cause"
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
+	"jigasi/internal/lab/ports"
 	"jigasi/internal/sip"
 )
 
@@ -139,7 +140,7 @@ func TestT30_OnlyCallsListenOutside(t *testing.T) {
 	var low, high uint16
 	m := start(t, lab.Options{}, func(cfg *config.Config) {
 		cfg.SIP.Listen = []string{"udp:0.0.0.0:0", "tcp:0.0.0.0:0"} // the default, at free ports
-		cfg.Admin.Port = freePort(t)
+		cfg.Admin.Port = ports.Free(t)
 		low, high = uint16(cfg.Media.MinPort), uint16(cfg.Media.MaxPort)
 	})
 	one, two := make(chan *caller, 1), make(chan *caller, 1) // no people: their sockets would be seen, too

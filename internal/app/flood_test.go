@@ -16,6 +16,7 @@ import (
 
 	"jigasi/internal/cause"
 	"jigasi/internal/config"
+	"jigasi/internal/lab/ports"
 	"jigasi/internal/lab/soak"
 )
 
@@ -209,7 +210,7 @@ func at99(sorted []time.Duration) time.Duration {
 // T56: with all that strangers may hold and all they send, the gateway stays below 256 MiB, and calls are taken.
 func TestT56_MemoryIsBounded(t *testing.T) {
 	t.Parallel()
-	tcp := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	tcp := fmt.Sprintf("127.0.0.1:%d", ports.Free(t))
 	p := spawnWith(t, func(cfg *config.Config) {
 		cfg.SIP.Trunks = []string{"127.0.0.1/32"}
 		cfg.SIP.Listen = append(cfg.SIP.Listen, "tcp:"+tcp)

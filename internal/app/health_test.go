@@ -8,6 +8,7 @@ import (
 
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
+	"jigasi/internal/lab/ports"
 )
 
 // withRegistrar configures an account at a registrar over TCP.
@@ -46,7 +47,7 @@ func (m *meeting) ask(t *testing.T, path, token string) (status int, body string
 func TestT36_HealthFollowsDependencies(t *testing.T) {
 	t.Parallel()
 	r, quiet := newRegistrar(t), newQuietRegistrar(t)
-	port := freePort(t)
+	port := ports.Free(t)
 	m := start(t, lab.Options{}, func(cfg *config.Config) {
 		withBrewery(cfg)
 		withRegistrar(r)(cfg)

@@ -12,6 +12,7 @@ import (
 	"jigasi/internal/call"
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
+	"jigasi/internal/lab/ports"
 )
 
 // infos are the bodies of INFO requests that came, in their order.
@@ -192,7 +193,7 @@ func TestMessagesOfNoCall(t *testing.T) {
 func TestHeartbeats(t *testing.T) {
 	t.Parallel()
 	m := start(t, lab.Options{}, func(c *config.Config) {
-		c.Admin.Port = freePort(t)
+		c.Admin.Port = ports.Free(t)
 		c.SIP.Accounts = []config.SIPAccount{{ID: "ivr", URI: "gw@127.0.0.1", Heartbeat: config.Duration(500 * time.Millisecond)}}
 	})
 	m.Join("alpha", 620)

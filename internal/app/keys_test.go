@@ -10,6 +10,7 @@ import (
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
 	"jigasi/internal/lab/bot"
+	"jigasi/internal/lab/ports"
 )
 
 // TestKeysInTheSound: where an account wants it so, a key of the meeting reaches the phone as its two tones.
@@ -148,7 +149,7 @@ func TestKeysAfterTheNumber(t *testing.T) {
 	var log lines
 	m := startWith(t, lab.Options{}, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})), func(cfg *config.Config) {
 		withBrewery(cfg)
-		cfg.Admin.Port = freePort(t)
+		cfg.Admin.Port = ports.Free(t)
 		cfg.SIP.Accounts = []config.SIPAccount{{ID: "pbx", URI: "gw@127.0.0.1", Proxy: ua.Local()[0].String()}}
 	})
 	b := m.Join("alpha", 620)

@@ -13,6 +13,7 @@ import (
 
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
+	"jigasi/internal/lab/ports"
 )
 
 func page(t *testing.T, url string) string {
@@ -34,7 +35,7 @@ func page(t *testing.T, url string) string {
 func TestDropsAreCounted(t *testing.T) {
 	t.Parallel()
 	m := start(t, lab.Options{}, func(c *config.Config) {
-		c.Admin.Port = freePort(t)
+		c.Admin.Port = ports.Free(t)
 		withBrewery(c)
 		c.SIP.Trunks = []string{"192.0.2.0/24"} // so that we are a stranger
 	})

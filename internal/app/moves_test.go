@@ -8,6 +8,7 @@ import (
 	"jigasi/internal/cause"
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
+	"jigasi/internal/lab/ports"
 	"jigasi/internal/lab/sfu"
 	"jigasi/internal/stanza"
 )
@@ -67,7 +68,7 @@ func TestCallSurvives(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			m := start(t, lab.Options{}, func(cfg *config.Config) { cfg.Admin.Port = freePort(t) })
+			m := start(t, lab.Options{}, func(cfg *config.Config) { cfg.Admin.Port = ports.Free(t) })
 			p, heard := connected(t, m)
 			id := m.app.Calls()[0].ID
 			tt.do(t, m)

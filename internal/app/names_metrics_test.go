@@ -12,6 +12,7 @@ import (
 	"jigasi/internal/cause"
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
+	"jigasi/internal/lab/ports"
 	"jigasi/internal/lab/sfu"
 )
 
@@ -76,8 +77,8 @@ func (m *meeting) stats(t *testing.T) map[string]any {
 func TestFailedLoginsAreCounted(t *testing.T) {
 	t.Parallel()
 	m := start(t, lab.Options{}, func(c *config.Config) {
-		c.Admin.Port = freePort(t)
-		c.XMPP.Server = fmt.Sprintf("127.0.0.1:%d", freePort(t)) // nobody listens there
+		c.Admin.Port = ports.Free(t)
+		c.XMPP.Server = fmt.Sprintf("127.0.0.1:%d", ports.Free(t)) // nobody listens there
 	})
 	if p, why := m.tryCall(t, "alpha", 440, "PCMU"); p != nil || why.Status != 503 {
 		t.Errorf("the call is answered, or ends by %v", why)
@@ -90,7 +91,7 @@ func TestFailedLoginsAreCounted(t *testing.T) {
 func TestStatisticsByName(t *testing.T) {
 	t.Parallel()
 	m := start(t, lab.Options{}, func(c *config.Config) {
-		c.Admin.Port = freePort(t)
+		c.Admin.Port = ports.Free(t)
 		withBrewery(c)
 	})
 	eventually(t, 20*time.Second, "the focus sees the gateway", joined(m))

@@ -7,6 +7,7 @@ import (
 
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
+	"jigasi/internal/lab/ports"
 )
 
 // TestTestCalls: health is red until a test call was answered and heard, and red where nobody answers.
@@ -15,7 +16,7 @@ func TestTestCalls(t *testing.T) {
 	for status, good := range map[int]bool{200: true, 486: false} {
 		uri, _, _ := phones(t, newHandsets(t, portRange(t)-12000, 200), status)
 		m := start(t, lab.Options{}, func(c *config.Config) {
-			c.Admin.Port = freePort(t)
+			c.Admin.Port = ports.Free(t)
 			c.Health.SIPURI = uri
 		})
 		url := "http://" + m.app.AdminAddr() + "/about/health"

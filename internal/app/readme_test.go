@@ -11,6 +11,7 @@ import (
 
 	"jigasi/internal/app"
 	"jigasi/internal/config"
+	"jigasi/internal/lab/ports"
 )
 
 // What every example needs beside it, as a package installs it: a brewery, and the account in the hidden domain.
@@ -75,7 +76,7 @@ func TestReadmeExamplesStart(t *testing.T) {
 			if cfg.Transcription.Service != c.service || cfg.Transcription.Translation.Service != c.translator {
 				t.Errorf("%s and %s", cfg.Transcription.Service, cfg.Transcription.Translation.Service)
 			}
-			cfg.Admin.Port = freePort(t)
+			cfg.Admin.Port = ports.Free(t)
 			low := portRange(t)
 			cfg.Media.MinPort, cfg.Media.MaxPort = low, low+199
 			a, err := app.New(cfg, app.Options{Version: "test", Loopback: true, Log: logger(t)})

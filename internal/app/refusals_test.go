@@ -10,6 +10,7 @@ import (
 	"jigasi/internal/cause"
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
+	"jigasi/internal/lab/ports"
 	"jigasi/internal/sip"
 	"jigasi/internal/stanza"
 )
@@ -25,7 +26,7 @@ type refusal struct {
 func TestRefusalsAreCounted(t *testing.T) {
 	t.Parallel()
 	m := start(t, lab.Options{}, func(c *config.Config) {
-		c.Admin.Port, c.SIP.Trunks = freePort(t), []string{"127.0.0.0/8"}
+		c.Admin.Port, c.SIP.Trunks = ports.Free(t), []string{"127.0.0.0/8"}
 		withBrewery(c)
 	})
 	eventually(t, 20*time.Second, "the focus sees the gateway", joined(m))

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"jigasi/internal/lab/ports"
 )
 
 // registrar is a SIP registrar over TCP that can go away and come back. It lets everybody in who has an
@@ -27,7 +29,7 @@ type registrar struct {
 
 func newRegistrar(t *testing.T) *registrar {
 	t.Helper()
-	r := &registrar{t: t, addr: fmt.Sprintf("127.0.0.1:%d", freePort(t))} // nobody else gets it while it is away
+	r := &registrar{t: t, addr: fmt.Sprintf("127.0.0.1:%d", ports.Free(t))} // nobody else gets it while it is away
 	r.start()
 	t.Cleanup(r.stop)
 	return r

@@ -14,6 +14,7 @@ import (
 	"jigasi/internal/cause"
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
+	"jigasi/internal/lab/ports"
 	"jigasi/internal/sdp"
 	"jigasi/internal/sip"
 )
@@ -127,7 +128,7 @@ func silenceAsOld(t *testing.T, hangup bool) func(*config.Config) {
 	}
 	return func(c *config.Config) {
 		c.Media.Silence, c.Media.HangSilent = old.Media.Silence, old.Media.HangSilent
-		c.Admin.Port = freePort(t)
+		c.Admin.Port = ports.Free(t)
 	}
 }
 

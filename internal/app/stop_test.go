@@ -3,8 +3,6 @@ package app_test
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -18,6 +16,7 @@ import (
 	"jigasi/internal/cause"
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
+	"jigasi/internal/lab/ports"
 	"jigasi/internal/lab/soak"
 	"jigasi/internal/sip"
 
@@ -53,33 +52,6 @@ type process struct {
 	over  atomic.Int32 // calls that have ended
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 768 {
-		port := 32000 + int(ports.Add(1)%768)
-		udp, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
-		}
-		_ = udp.Close()
-		tcp, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
-		}
-		_ = tcp.Close()
-		return port
-	}
-	t.Fatal("no port is free")
-	return 0
-}
-
-// ports counts those that freePort has given: none twice, and none that the system gives to others by itself.
-var ports = func() *atomic.Uint32 {
-	n := &atomic.Uint32{}
-	n.Store(rand.Uint32N(768))
-	return n
-}()
-
 // spawn starts a gateway whose running calls may go on for drain after a signal.
 func spawn(t *testing.T, drain time.Duration, env ...string) *process {
 	t.Helper()
@@ -94,7 +66,7 @@ func spawnWith(t *testing.T, change func(*config.Config), env ...string) *proces
 		t.Fatal(err)
 	}
 	t.Cleanup(m.Close)
-	p := &process{Meeting: m, ended: make(chan error, 1), sip: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
+	p := &process{Meeting: m, ended: make(chan error, 1), sip: fmt.Sprintf("127.0.0.1:%d", ports.Free(t))}
 	cfg := config.Default()
 	cfg.Meeting.Domain = lab.Domain
 	cfg.XMPP.Server, cfg.XMPP.Plaintext = m.XMPP.Addr(), true

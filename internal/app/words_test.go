@@ -17,6 +17,7 @@ import (
 	"jigasi/internal/audio"
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
+	"jigasi/internal/lab/ports"
 	"jigasi/internal/recognize/prove"
 
 	"github.com/coder/websocket"
@@ -64,7 +65,7 @@ func tones(t *testing.T, list ...float64) *prove.Server {
 func TestMeetingIsTranscribedByTheBridgesFeed(t *testing.T) {
 	t.Parallel()
 	vosk := tones(t, 440, 620, 880)
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := t.TempDir(), ports.Free(t)
 	const token = "a-token-of-the-bridge"
 	hook, posted := listener(t)
 	script := filepath.Join(t.TempDir(), "script")
@@ -72,10 +73,10 @@ func TestMeetingIsTranscribedByTheBridgesFeed(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := start(t, lab.Options{}, func(c *config.Config) {
-		c.Admin.Port = freePort(t)
+		c.Admin.Port = ports.Free(t)
 		c.Transcription.Vosk.URL, c.Transcription.Directory = vosk.URL, dir
 		c.Transcription.Export.Port, c.Transcription.Export.Token = port, token
-		follow(c, freePort(t), hook.URL, script)
+		follow(c, ports.Free(t), hook.URL, script)
 	})
 	alice, bob := m.Join("words", 440), m.Join("words", 620)
 	m.call(t, "words", 880, "PCMU")
@@ -150,7 +151,7 @@ func TestServiceThatRefusesUs(t *testing.T) {
 	vosk := tones(t, 440, 620)
 	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "spoken", http.StatusUnauthorized) }))
 	defer refusing.Close()
-	port := freePort(t)
+	port := ports.Free(t)
 	m := start(t, lab.Options{}, func(c *config.Config) {
 		c.Transcription.Service, c.Transcription.Deepgram.Key, c.Transcription.Deepgram.URL = "deepgram", "k", "ws"+strings.TrimPrefix(refusing.URL, "http")
 		c.Transcription.Rooms = []config.RoomRule{{Match: "*@*", Fallback: []string{"vosk"}}}
