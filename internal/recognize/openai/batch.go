@@ -103,7 +103,7 @@ type batcher struct {
 }
 
 func (s *Service) batch(ctx context.Context, w recognize.Who) *batcher {
-	b := &batcher{s: s, lang: recognize.Primary(w.Language), todo: make(chan batch, waiting), results: make(chan recognize.Result, 64)}
+	b := &batcher{s: s, lang: spoken(w), todo: make(chan batch, waiting), results: make(chan recognize.Result, 64)}
 	b.ctx, b.cancel = context.WithCancel(ctx)
 	go b.run()
 	return b

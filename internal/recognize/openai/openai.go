@@ -53,7 +53,7 @@ func (s *Service) Open(ctx context.Context, w recognize.Who) (recognize.Stream, 
 		return s.batch(ctx, w), nil
 	}
 	stream, err := socket.Dial(ctx, "ws"+strings.TrimPrefix(s.o.URL, "http")+"/realtime?intent=transcription", s.header(), &dialect{
-		model: s.o.Model, language: recognize.Primary(w.Language), items: map[string]*item{},
+		model: s.o.Model, language: spoken(w), items: map[string]*item{},
 	})
 	if err != nil {
 		return nil, err
@@ -67,4 +67,10 @@ func (s *Service) header() http.Header {
 		h.Set("Authorization", "Bearer "+s.o.Key.Reveal())
 	}
 	return h
+}
+
+// spoken is the language of a speaker; a server says itself which it does not know.
+func spoken(w recognize.Who) string {
+	code, _ := recognize.WhisperCode(w.Language)
+	return code
 }

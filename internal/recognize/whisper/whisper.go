@@ -64,7 +64,11 @@ const headerSize = 60
 
 // Open takes a seat on the socket of the session, and opens that if there is none.
 func (s *Service) Open(ctx context.Context, w recognize.Who) (recognize.Stream, error) {
-	head := w.ID + "|" + cmp.Or(recognize.Primary(w.Language), "en")
+	code, ok := recognize.WhisperCode(cmp.Or(w.Language, "en"))
+	if !ok { // skynet would hang up on everybody in the room
+		return nil, fmt.Errorf("%w: Whisper has not been taught %q: transcription.fallback may name a service that has", recognize.ErrLanguage, code)
+	}
+	head := w.ID + "|" + code
 	if len(head) > headerSize || w.ID == "" || strings.Contains(w.ID, "|") {
 		return nil, errors.New("the speaker's id does not fit into the header of skynet")
 	}
