@@ -50,11 +50,11 @@ func Post(ctx context.Context, client *http.Client, url string, header http.Head
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		return fmt.Errorf("the service cannot be reached: %w", bottom(err))
+		return fmt.Errorf("the service at %s cannot be reached: %w: does it run, and is its address below transcription.translation right?", r.URL.Host, bottom(err))
 	}
 	defer func() { _ = w.Body.Close() }()
 	if w.StatusCode != http.StatusOK {
-		return fmt.Errorf("the service answers %d", w.StatusCode)
+		return status(w.StatusCode)
 	}
 	answer, err := io.ReadAll(io.LimitReader(w.Body, maxAnswer+1))
 	switch {
@@ -67,6 +67,25 @@ func Post(ctx context.Context, client *http.Client, url string, header http.Head
 	}
 	return nil
 }
+
+// status is the error of an answer that is none of success, with what to do about it.
+func status(code int) error {
+	text := ""
+	switch code {
+	case http.StatusBadRequest:
+		text = ": it lacks one of the two languages, or the model"
+	case http.StatusUnauthorized, http.StatusForbidden:
+		text = ": is its key below transcription.translation right?"
+	case http.StatusNotFound:
+		text = ": is the path of its address below transcription.translation right?"
+	case http.StatusPaymentRequired, http.StatusTooManyRequests, statusQuota:
+		text = ": its account allows no more at once, or its quota is used up"
+	}
+	return fmt.Errorf("the service answers %d%s", code, text)
+}
+
+// statusQuota is DeepL's word for a quota that is used up.
+const statusQuota = 456
 
 // bottom is the cause of an error without the URL around it.
 func bottom(err error) error {

@@ -30,6 +30,14 @@ func New(o Options) *Service {
 	return &Service{o, translate.Client()}
 }
 
+// code is a language as Google has it: Norwegian by its old name alone.
+func code(tag string) string {
+	if tag == "nb" || tag == "nn" {
+		return "no"
+	}
+	return tag
+}
+
 // Translate asks the service. It asks for plain text: in HTML, quotes come back as entities, which
 // clients cannot read.
 func (s *Service) Translate(ctx context.Context, text, from, to string) (string, error) {
@@ -49,7 +57,7 @@ func (s *Service) Translate(ctx context.Context, text, from, to string) (string,
 		Target string   `json:"target"`
 		Format string   `json:"format"`
 		Model  string   `json:"model"`
-	}{[]string{text}, from, to, "text", "nmt"}
+	}{[]string{text}, code(from), code(to), "text", "nmt"}
 	var out struct {
 		Data struct {
 			Translations []struct {

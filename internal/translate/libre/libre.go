@@ -31,6 +31,8 @@ func code(tag string) string {
 		return "zt"
 	case "no":
 		return "nb"
+	case "fil":
+		return "tl"
 	case "":
 		return "auto"
 	}

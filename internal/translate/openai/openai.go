@@ -44,8 +44,11 @@ func (s *Service) Translate(ctx context.Context, text, from, to string) (string,
 	in := struct {
 		Model       string    `json:"model"`
 		Messages    []message `json:"messages"`
-		Temperature int       `json:"temperature"`
-	}{s.o.Model, []message{{"system", task}, {"user", text}}, 0}
+		Temperature *int      `json:"temperature,omitempty"`
+	}{Model: s.o.Model, Messages: []message{{"system", task}, {"user", text}}}
+	if !thinks(s.o.Model) {
+		in.Temperature = new(int)
+	}
 	header := http.Header{}
 	if s.o.Key != "" {
 		header.Set("Authorization", "Bearer "+s.o.Key.Reveal())
@@ -62,4 +65,14 @@ func (s *Service) Translate(ctx context.Context, text, from, to string) (string,
 		return "", translate.ErrNothing
 	}
 	return strings.TrimSpace(out.Choices[0].Message.Content), nil
+}
+
+// thinks reports whether a model is one of those that refuse a temperature.
+func thinks(model string) bool {
+	for _, family := range []string{"gpt-5", "o1", "o3", "o4"} {
+		if strings.HasPrefix(model, family) {
+			return true
+		}
+	}
+	return false
 }
