@@ -125,9 +125,15 @@ func (s *Service) Open(ctx context.Context, w recognize.Who) (recognize.Stream, 
 func plain(err error) error {
 	switch code := status.Code(err); code {
 	case codes.Unauthenticated, codes.PermissionDenied:
-		return fmt.Errorf("%w: google answers %s: the account behind transcription.google needs the role of a Cloud Speech client", recognize.ErrCredential, code)
+		return fmt.Errorf("%w: google answers %s: the Cloud Speech-to-Text API has to be enabled, with billing, in the project of the account behind transcription.google, which needs the role of a Cloud Speech client", recognize.ErrCredential, code)
+	case codes.NotFound:
+		return fmt.Errorf("%w: google answers %s: see transcription.google.project and location", recognize.ErrCredential, code)
 	case codes.InvalidArgument:
 		return fmt.Errorf("%w: google answers %s: see transcription.google.model", recognize.ErrLanguage, code)
+	case codes.ResourceExhausted:
+		return fmt.Errorf("google answers %s: the quota of the account behind transcription.google is used up, or allows no more at once", code)
+	case codes.Unavailable:
+		return fmt.Errorf("google answers %s: it cannot be reached: look at the network, and at transcription.google.endpoint", code)
 	default:
 		return fmt.Errorf("google answers %s", code)
 	}

@@ -173,8 +173,17 @@ func TestErrorsTellNothing(t *testing.T) {
 		}
 		err = st.Err()
 	}
-	if err == nil || err.Error() != "google answers ResourceExhausted" {
+	if err == nil || !strings.HasPrefix(err.Error(), "google answers ResourceExhausted: the quota") {
 		t.Error(err)
+	}
+	for code, want := range map[codes.Code]string{
+		codes.PermissionDenied: "the Cloud Speech-to-Text API has to be enabled", codes.Unauthenticated: "transcription.google", codes.NotFound: "transcription.google.project",
+		codes.InvalidArgument: "transcription.google.model", codes.Unavailable: "transcription.google.endpoint", codes.Internal: "Internal",
+	} {
+		err := plain(grpcstatus.Error(code, "spoken"))
+		if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "spoken") || recognize.Permanent(err) == (code == codes.Unavailable || code == codes.Internal) {
+			t.Errorf("%s: %v", code, err)
+		}
 	}
 	s.o.Token = func(context.Context) (string, error) { return "", gcloud.ErrNone }
 	if _, err := s.Open(t.Context(), who); !errors.Is(err, recognize.ErrCredential) || !strings.HasSuffix(err.Error(), gcloud.ErrNone.Error()) {
