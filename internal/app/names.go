@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 
 	"jigasi/internal/exchange"
 	"jigasi/internal/xlog"
@@ -33,9 +34,28 @@ func (a *App) callee(number string) (shown, account string) {
 	return shownName(rule, number), account
 }
 
+// maxShown bounds a name that a caller gives itself, in runes: browsers show half of it.
+const maxShown = 100
+
+// tidied is a name as a room can show it: of a bounded length, and without what would turn the names around it (the
+// controls of bidirectional text) or is no character.
+func tidied(name string) string {
+	name = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' {
+			return -1
+		}
+		return r
+	}, name)
+	if runes := []rune(name); len(runes) > maxShown {
+		name = string(runes[:maxShown-1]) + "\u2026"
+	}
+	return strings.TrimSpace(name)
+}
+
 // shownName is what people in the meeting see of a phone. A name is shown as it is; a number by the operator's rule:
 // the whole of it is personal data, and everybody in the room would have it.
 func shownName(rule, name string) string {
+	name = tidied(name)
 	user := name // of an address, as a number may be part of one
 	if scheme, rest, ok := strings.Cut(user, ":"); ok && slices.Contains([]string{"tel", "callto", "sip", "sips"}, strings.ToLower(scheme)) {
 		user = rest

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"strings"
 	"testing"
 
 	"jigasi/internal/config"
@@ -29,6 +30,10 @@ func TestShownCallee(t *testing.T) {
 func TestShownName(t *testing.T) {
 	for _, c := range []struct{ rule, name, want string }{
 		{"full", "+4930123456", "+4930123456"},
+		{"full", strings.Repeat("é", 101), strings.Repeat("é", 99) + "\u2026"},
+		{"full", strings.Repeat("é", 100), strings.Repeat("é", 100)},
+		{"full", " Anna\u202e\u0007 \u2067Ben\u2069 ", "Anna Ben"},
+		{"full", "\u0634\u0631\u06cc\u0641 \U0001F469\u200D\U0001F4BB", "\u0634\u0631\u06cc\u0641 \U0001F469\u200D\U0001F4BB"},
 		{"masked", "+4930123456", "Phone \u2026456"},
 		{"masked", "+49 (30) 123-456", "Phone \u2026456"},
 		{"masked", "+4930123456@trunk.test", "Phone \u2026456"},

@@ -76,8 +76,12 @@ func dialOnce(ctx context.Context, o *Options) (*Conn, error) {
 		s.drop()
 		return nil, err
 	}
-	if !s.encrypted() {
-		o.Log.Warn("XMPP connection without TLS")
+	switch {
+	case s.encrypted():
+	case o.Anonymous: // of each call, and no password
+		o.Log.Info("XMPP connection without TLS")
+	default:
+		o.Log.Warn("XMPP connection without TLS: the password can be read on the way")
 	}
 	return start(o, d.s, d.jid), nil
 }

@@ -164,6 +164,26 @@ func TestT31_NoSecretInLogs(t *testing.T) {
 	}
 }
 
+// TestPlainLoginsAreTold: a password that crosses a plain connection is a warning; a guest of each call, who has none, is not.
+func TestPlainLoginsAreTold(t *testing.T) {
+	for _, guest := range []bool{false, true} {
+		var logs strings.Builder
+		o, _ := serve(t, func(s *server) {
+			if s.open("<mechanisms xmlns='"+nsSASL+"'><mechanism>PLAIN</mechanism><mechanism>ANONYMOUS</mechanism></mechanisms>") && s.hear().Is(nsSASL, "auth") {
+				s.say("<success xmlns='%s'/>", nsSASL)
+				s.bind()
+				s.rest()
+			}
+		})
+		o.Anonymous, o.Log = guest, slog.New(slog.NewTextHandler(&logs, nil))
+		c := dial(t, o)
+		_ = c.Close(context.Background())
+		if warned := strings.Contains(logs.String(), "level=WARN"); warned == guest || !strings.Contains(logs.String(), "without TLS") {
+			t.Errorf("guest %v:\n%s", guest, logs.String())
+		}
+	}
+}
+
 // FuzzChallenge: a challenge that is let through to the library comes back from it.
 func FuzzChallenge(f *testing.F) {
 	for _, s := range []string{"r=abc,s=c2FsdA==,i=4096", "v=AAAA", "r=", "i=1,s=,r=x", "m=x,r=y,s=c2FsdA==,i=1"} {
