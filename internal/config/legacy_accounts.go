@@ -89,6 +89,7 @@ func (b block) rows(v reflect.Value, tables ...[]row) {
 			b.assign(p, r, v, b.section)
 		}
 	}
+	told := map[string]bool{} // a line for all that begin so: a codec each
 	for _, key := range b.order {
 		name, ok := strings.CutPrefix(key, b.prefix)
 		if !ok {
@@ -99,7 +100,11 @@ func (b block) rows(v reflect.Value, tables ...[]row) {
 		switch {
 		case !ok:
 			b.warn(Warning, p, "is not a property of an account and has no effect%s", nearest(name, tables...))
-		case r.how != composed && r.to == "":
+		case r.how != composed && r.to == "" && !told[r.name]:
+			if stem, many := strings.CutSuffix(r.name, ".*"); many {
+				told[r.name] = true
+				p.name = strings.Replace(p.name, name, stem+".*", 1)
+			}
 			b.unused(p, r)
 		}
 	}
