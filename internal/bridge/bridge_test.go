@@ -19,7 +19,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	soak.Together(8)
+	goleak.VerifyTestMain(m)
+}
 
 func connect(t *testing.T, o bridge.Options) (*bridge.Conn, *peer) {
 	t.Helper()
@@ -44,6 +47,7 @@ func connect(t *testing.T, o bridge.Options) (*bridge.Conn, *peer) {
 }
 
 func TestT10_ForgedPacketsDoNotMatter(t *testing.T) {
+	t.Parallel()
 	var good, wrong atomic.Int64
 	c, p := connect(t, bridge.Options{RTP: func(h *rtpx.Header, payload []byte) {
 		if string(payload) == "opus packet" && h.HasLevel && h.Level == 20 {
@@ -110,6 +114,7 @@ func TestWrittenPacketsBearTheLevel(t *testing.T) {
 }
 
 func TestUnwantedIsNotDecrypted(t *testing.T) {
+	t.Parallel()
 	var got atomic.Int64
 	c, p := connect(t, bridge.Options{
 		Want: func(h *rtpx.Header) bool { return h.SSRC == 1 },
@@ -126,6 +131,7 @@ func TestUnwantedIsNotDecrypted(t *testing.T) {
 }
 
 func TestT11_SSRCFloodIsBounded(t *testing.T) {
+	t.Parallel()
 	flood := soak.Count(5000, 20000)
 	var got atomic.Int64
 	c, p := connect(t, bridge.Options{RTP: func(h *rtpx.Header, _ []byte) {
@@ -149,6 +155,7 @@ func TestT11_SSRCFloodIsBounded(t *testing.T) {
 }
 
 func TestT25_FingerprintIsChecked(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		fp   func(der []byte) jingle.Fingerprint
@@ -190,6 +197,7 @@ func TestT25_FingerprintIsChecked(t *testing.T) {
 }
 
 func TestT50_ConnectionsLeaveNothing(t *testing.T) {
+	t.Parallel()
 	for range 10 {
 		c, err := bridge.New(t.Context(), bridge.Options{Loopback: true})
 		if err != nil {

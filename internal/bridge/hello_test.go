@@ -23,6 +23,7 @@ var hellos = []string{
 // T26: while connections are set up, somebody else sends DTLS to all their ports, a thousand packets a second.
 // All come up: who has not been found by ICE is not heard.
 func TestT26_HelloOfAnother(t *testing.T) {
+	t.Parallel()
 	attacker, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
