@@ -23,27 +23,25 @@ import (
 
 // Options are what the service needs.
 type Options struct {
-	URL   string // default Deepgram's
-	Key   xlog.Secret
-	Model string // default nova-3
-	Opus  bool   // send sound as it came
+	URL       string // default Deepgram's
+	Key       xlog.Secret
+	Model     string            // default nova-3
+	Opus      bool              // send sound as it came
+	Transport http.RoundTripper // to the service; nil is http.DefaultTransport
 }
 
 // A Service is Deepgram's.
-type Service struct {
-	o    Options
-	pace bool
-}
+type Service struct{ o Options }
 
 // New makes a Service.
 func New(o Options) *Service {
 	o.URL, o.Model = cmp.Or(o.URL, "wss://api.deepgram.com/v1/listen"), cmp.Or(o.Model, "nova-3")
-	return &Service{o, true}
+	return &Service{o}
 }
 
 // Needs are those of Deepgram, which closes a stream after 10 s without sound.
 func (s *Service) Needs() recognize.Needs {
-	return recognize.Needs{Chunk: 100 * time.Millisecond, Idle: 5 * time.Second, Pace: s.pace, Opus: s.o.Opus}
+	return recognize.Needs{Chunk: 100 * time.Millisecond, Idle: 5 * time.Second, Pace: true, Opus: s.o.Opus}
 }
 
 // regional are the tags that Deepgram has with a region. It refuses every other that has one, such as the de-DE and it-IT
@@ -91,7 +89,7 @@ func (s *Service) Open(ctx context.Context, w recognize.Who) (recognize.Stream, 
 	if strings.Contains(s.o.URL, "?") {
 		address = s.o.URL + "&" + query.Encode()
 	}
-	stream, err := socket.Dial(ctx, address, header, d)
+	stream, err := socket.Dial(ctx, s.o.Transport, address, header, d)
 	if errors.Is(err, socket.ErrRequest) { // what we ask for is always the same, but for these
 		return nil, fmt.Errorf("%w: Deepgram knows no %q of the model %q: see transcription.deepgram.model", recognize.ErrLanguage, language(w.Language), s.o.Model)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"jigasi/internal/recognize"
@@ -24,7 +25,7 @@ const key = "topsecret"
 
 // server is a counterpart that checks what it is asked, and misbehaves.
 func server(t *testing.T, temper *prove.Temper) *prove.Server {
-	return prove.Serve(t, temper, func(ctx context.Context, c *websocket.Conn, r *http.Request, fault prove.Fault, after int) {
+	return prove.Near(t, temper, func(ctx context.Context, c *websocket.Conn, r *http.Request, fault prove.Fault, after int) {
 		if q := r.URL.RawQuery; r.Header.Get("Authorization") != "Token "+key ||
 			q != "channels=1&encoding=linear16&endpointing=300&interim_results=true&language=pt-BR&model=nova-3&sample_rate=16000&smart_format=true" {
 			t.Errorf("%s %v", q, r.Header)
@@ -74,30 +75,31 @@ func server(t *testing.T, temper *prove.Temper) *prove.Server {
 }
 
 func service(s *prove.Server) *Service {
-	d := New(Options{URL: s.URL + "/v1/listen", Key: key})
-	d.pace = false // a test need not take the time that the words take
-	return d
+	return New(Options{URL: s.URL + "/v1/listen", Key: key, Transport: s.Via})
 }
 
 var who = recognize.Who{ID: "a", Language: "pt-BR"}
 
 // TestT34_Deepgram: no final is lost or doubled.
 func TestT34_Deepgram(t *testing.T) {
-	temper := prove.Moody(prove.Drops(12), prove.Refuse, prove.Garbage, prove.Drop, prove.Half, prove.Late)
-	s := server(t, temper)
-	prove.Listen(t, service(s), 8*prove.Drops(12), recognize.Options{Who: who}, temper)
-	if s.Most.Load() != 1 {
-		t.Errorf("%d connections at once", s.Most.Load())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		temper := prove.Moody(prove.Drops(12), prove.Refuse, prove.Garbage, prove.Drop, prove.Half, prove.Late)
+		s := server(t, temper)
+		prove.Listen(t, service(s), 8*prove.Drops(12), recognize.Options{Who: who}, temper)
+		if s.Most.Load() != 1 {
+			t.Errorf("%d connections at once", s.Most.Load())
+		}
+	})
 }
 
 func TestStall(t *testing.T) {
-	t.Parallel()
-	temper := prove.Moody(1, prove.Stall)
-	p := prove.Listen(t, service(server(t, temper)), 8, recognize.Options{Who: who}, temper)
-	if p.Counts.Lost.Load() != 1 {
-		t.Errorf("%d streams were lost", p.Counts.Lost.Load())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		began, temper := time.Now(), prove.Moody(1, prove.Stall)
+		p := prove.Listen(t, service(server(t, temper)), 8, recognize.Options{Who: who}, temper)
+		if p.Counts.Lost.Load() != 1 || time.Since(began) > 30*time.Second {
+			t.Errorf("%d streams were lost; it took %v", p.Counts.Lost.Load(), time.Since(began))
+		}
+	})
 }
 
 func TestMessages(t *testing.T) {

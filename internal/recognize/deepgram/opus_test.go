@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"jigasi/internal/audio"
@@ -19,10 +20,12 @@ import (
 
 // TestOpusAsItCame: each packet of a browser gets to Deepgram as it is, in order, also those that are said again after
 // a lost stream; sound that did not come as Opus is encoded between them, so that times stay right.
-func TestOpusAsItCame(t *testing.T) {
+func TestOpusAsItCame(t *testing.T) { synctest.Test(t, opusAsItCame) }
+
+func opusAsItCame(t *testing.T) {
 	var mu sync.Mutex
 	var streams [][][]byte
-	s := prove.Serve(t, nil, func(ctx context.Context, c *websocket.Conn, r *http.Request, _ prove.Fault, _ int) {
+	s := prove.Near(t, nil, func(ctx context.Context, c *websocket.Conn, r *http.Request, _ prove.Fault, _ int) {
 		if q := r.URL.Query(); q.Get("encoding") != "opus" || q.Get("sample_rate") != "48000" {
 			t.Errorf("%v", q)
 		}
@@ -51,8 +54,7 @@ func TestOpusAsItCame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	service := New(Options{URL: s.URL, Key: key, Opus: true})
-	service.pace = false
+	service := New(Options{URL: s.URL, Key: key, Opus: true, Transport: s.Via})
 	var counts recognize.Counts
 	v := recognize.Listen(t.Context(), recognize.Options{Service: service, Emit: func(recognize.Said) {}, Counts: &counts, FirstDelay: 5 * time.Millisecond})
 	wide, pcm, buf := make([]int16, 960), make([]int16, 320), make([]byte, codec.MaxOpus)

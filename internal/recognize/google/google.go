@@ -34,7 +34,6 @@ type Options struct {
 // A Service is Google's. Close ends its connection.
 type Service struct {
 	o    Options
-	pace bool
 	conn *grpc.ClientConn
 }
 
@@ -43,7 +42,7 @@ func New(o Options) (*Service, error) {
 	return dial(o, credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12}))
 }
 
-func dial(o Options, secure credentials.TransportCredentials) (*Service, error) {
+func dial(o Options, secure credentials.TransportCredentials, more ...grpc.DialOption) (*Service, error) {
 	o.Model, o.Location = cmp.Or(o.Model, "latest_long"), cmp.Or(o.Location, "global")
 	if o.Endpoint == "" {
 		o.Endpoint = "speech.googleapis.com:443"
@@ -51,11 +50,12 @@ func dial(o Options, secure credentials.TransportCredentials) (*Service, error) 
 			o.Endpoint = o.Location + "-" + o.Endpoint
 		}
 	}
-	conn, err := grpc.NewClient(o.Endpoint, grpc.WithTransportCredentials(secure), grpc.WithPerRPCCredentials(bearer{o.Token, secure.Info().SecurityProtocol == "tls"}))
+	more = append(more, grpc.WithTransportCredentials(secure), grpc.WithPerRPCCredentials(bearer{o.Token, secure.Info().SecurityProtocol == "tls"}))
+	conn, err := grpc.NewClient(o.Endpoint, more...)
 	if err != nil {
 		return nil, errors.New("the endpoint of Google's service is none")
 	}
-	return &Service{o, true, conn}, nil
+	return &Service{o, conn}, nil
 }
 
 // Close ends the connection.
@@ -78,8 +78,8 @@ func (b bearer) GetRequestMetadata(ctx context.Context, _ ...string) (map[string
 func (b bearer) RequireTransportSecurity() bool { return b.secure }
 
 // Needs are those of Google.
-func (s *Service) Needs() recognize.Needs {
-	return recognize.Needs{Chunk: 100 * time.Millisecond, Idle: 5 * time.Second, MaxAge: 270 * time.Second, Patience: 15 * time.Second, Pace: s.pace}
+func (*Service) Needs() recognize.Needs {
+	return recognize.Needs{Chunk: 100 * time.Millisecond, Idle: 5 * time.Second, MaxAge: 270 * time.Second, Patience: 15 * time.Second, Pace: true}
 }
 
 // regions are the tags that Google wants where a client gives a language alone, or an old tag.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"jigasi/internal/gcloud"
@@ -116,44 +117,53 @@ func say(s speechpb.Speech_StreamingRecognizeServer, heard []prove.Heard) error 
 	return nil
 }
 
-func start(t *testing.T, temper *prove.Temper) (*counterpart, *Service) {
+// near runs a counterpart within the process, so that time may be virtual, and gives a Service that comes to it.
+func near(t *testing.T, register func(*grpc.Server), o Options) *Service {
+	l := prove.NewWire()
+	o.Endpoint = "passthrough:///google.test"
+	return start(t, register, l, o, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.Dial(ctx) }))
+}
+
+// start runs a counterpart and gives a Service.
+func start(t *testing.T, register func(*grpc.Server), l net.Listener, o Options, more ...grpc.DialOption) *Service {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &counterpart{t: t, temper: temper}
 	g := grpc.NewServer()
-	speechpb.RegisterSpeechServer(g, c)
+	register(g)
 	done := make(chan struct{})
 	go func() { defer close(done); _ = g.Serve(l) }()
-	s, err := dial(Options{Endpoint: l.Addr().String(), Punctuation: true, Phrases: []string{"Jitsi"}, Token: func(context.Context) (string, error) { return "topsecret", nil }}, insecure.NewCredentials())
+	o.Punctuation, o.Phrases, o.Token = true, []string{"Jitsi"}, func(context.Context) (string, error) { return "topsecret", nil }
+	s, err := dial(o, insecure.NewCredentials(), more...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.pace = false // a test need not take the time that the words take
 	t.Cleanup(func() { s.Close(); g.Stop(); <-done })
-	return c, s
+	return s
 }
+
+func (c *counterpart) register(g *grpc.Server) { speechpb.RegisterSpeechServer(g, c) }
 
 var who = recognize.Who{ID: "a", Language: "no-NO"}
 
 // TestT34_Google: quota, errors within and without the stream, and lost calls; no final is lost or doubled.
 func TestT34_Google(t *testing.T) {
-	temper := prove.Moody(prove.Drops(12), prove.Refuse, prove.Garbage, prove.Drop, prove.Half, prove.Late)
-	c, s := start(t, temper)
-	p := prove.Listen(t, s, 8*prove.Drops(12), recognize.Options{Who: who}, temper)
-	if c.most.Load() != 1 || p.Counts.Interims.Load() == 0 {
-		t.Errorf("%d streams at once, %d interims", c.most.Load(), p.Counts.Interims.Load())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		temper := prove.Moody(prove.Drops(12), prove.Refuse, prove.Garbage, prove.Drop, prove.Half, prove.Late)
+		c := &counterpart{t: t, temper: temper}
+		p := prove.Listen(t, near(t, c.register, Options{}), 8*prove.Drops(12), recognize.Options{Who: who}, temper)
+		if c.most.Load() != 1 || p.Counts.Interims.Load() == 0 {
+			t.Errorf("%d streams at once, %d interims", c.most.Load(), p.Counts.Interims.Load())
+		}
+	})
 }
 
 func TestStall(t *testing.T) {
-	temper := prove.Moody(1, prove.Stall)
-	_, s := start(t, temper)
-	if p := prove.Listen(t, s, 8, recognize.Options{Who: who}, temper); p.Counts.Lost.Load() != 1 {
-		t.Errorf("%d streams were lost", p.Counts.Lost.Load())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		began, temper := time.Now(), prove.Moody(1, prove.Stall)
+		c := &counterpart{t: t, temper: temper}
+		if p := prove.Listen(t, near(t, c.register, Options{}), 8, recognize.Options{Who: who}, temper); p.Counts.Lost.Load() != 1 || time.Since(began) > 25*time.Second {
+			t.Errorf("%d streams were lost; it took %v", p.Counts.Lost.Load(), time.Since(began))
+		}
+	})
 }
 
 func TestLanguages(t *testing.T) {
@@ -165,7 +175,11 @@ func TestLanguages(t *testing.T) {
 }
 
 func TestErrorsTellNothing(t *testing.T) {
-	_, s := start(t, prove.Moody(1, prove.Refuse))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, (&counterpart{t: t, temper: prove.Moody(1, prove.Refuse)}).register, l, Options{Endpoint: l.Addr().String()})
 	st, err := s.Open(t.Context(), who)
 	if err == nil { // the refusal may come before the stream is open, or after
 		for range st.Results() {

@@ -1,13 +1,12 @@
 package google
 
 import (
-	"context"
 	"errors"
 	"io"
-	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"jigasi/internal/recognize"
 	"jigasi/internal/recognize/prove"
@@ -15,7 +14,6 @@ import (
 	v2 "cloud.google.com/go/speech/apiv2/speechpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	grpcstatus "google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
@@ -78,24 +76,12 @@ func (c *newer) StreamingRecognize(s v2.Speech_StreamingRecognizeServer) error {
 }
 
 // TestT34_GoogleVersion2: where a project is named its version 2 is spoken, and loses nothing either.
-func TestT34_GoogleVersion2(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestT34_GoogleVersion2(t *testing.T) { synctest.Test(t, versionTwo) }
+
+func versionTwo(t *testing.T) {
 	temper := prove.Moody(8, prove.Refuse, prove.Drop)
 	c := &newer{t: t, temper: temper}
-	g := grpc.NewServer()
-	v2.RegisterSpeechServer(g, c)
-	done := make(chan struct{})
-	go func() { defer close(done); _ = g.Serve(l) }()
-	o := Options{Endpoint: l.Addr().String(), Project: "p-1", Location: "eu", Punctuation: true, Phrases: []string{"Jitsi"}, Token: func(context.Context) (string, error) { return "t", nil }}
-	s, err := dial(o, insecure.NewCredentials())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.pace = false
-	t.Cleanup(func() { s.Close(); g.Stop(); <-done })
+	s := near(t, func(g *grpc.Server) { v2.RegisterSpeechServer(g, c) }, Options{Project: "p-1", Location: "eu"})
 	if p := prove.Listen(t, s, 60, recognize.Options{Who: who}, temper); p.Counts.Interims.Load() == 0 {
 		t.Error("no interims")
 	}
@@ -112,6 +98,10 @@ func TestT34_GoogleVersion2(t *testing.T) {
 			t.Errorf("%v: %v", code, err)
 		}
 	}
+}
+
+// TestEndpoints: each region has its own.
+func TestEndpoints(t *testing.T) {
 	for location, want := range map[string]string{"": "speech.googleapis.com:443", "eu": "eu-speech.googleapis.com:443"} {
 		s, err := New(Options{Project: "p", Location: location})
 		if err != nil || s.o.Endpoint != want {

@@ -16,10 +16,11 @@ import (
 
 // Options are what the service needs.
 type Options struct {
-	URL      string // of the API, up to /v1; default OpenAI's
-	Key      xlog.Secret
-	Model    string // default gpt-4o-mini-transcribe
-	Realtime bool
+	URL       string // of the API, up to /v1; default OpenAI's
+	Key       xlog.Secret
+	Model     string // default gpt-4o-mini-transcribe
+	Realtime  bool
+	Transport http.RoundTripper // to the service; nil is one of its own for batches, and http.DefaultTransport in real time
 }
 
 // A Service is an API.
@@ -32,8 +33,12 @@ type Service struct {
 func New(o Options) *Service {
 	o.URL = strings.TrimSuffix(cmp.Or(o.URL, "https://api.openai.com/v1"), "/")
 	o.Model = cmp.Or(o.Model, "gpt-4o-mini-transcribe")
+	via := o.Transport
+	if via == nil {
+		via = &http.Transport{Proxy: http.ProxyFromEnvironment, MaxConnsPerHost: 50, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true}
+	}
 	return &Service{o, &http.Client{
-		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, MaxConnsPerHost: 50, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true},
+		Transport:     via,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
@@ -52,7 +57,7 @@ func (s *Service) Open(ctx context.Context, w recognize.Who) (recognize.Stream, 
 	if !s.o.Realtime {
 		return s.batch(ctx, w), nil
 	}
-	stream, err := socket.Dial(ctx, "ws"+strings.TrimPrefix(s.o.URL, "http")+"/realtime?intent=transcription", s.header(), &dialect{
+	stream, err := socket.Dial(ctx, s.o.Transport, "ws"+strings.TrimPrefix(s.o.URL, "http")+"/realtime?intent=transcription", s.header(), &dialect{
 		model: s.o.Model, language: spoken(w), items: map[string]*item{},
 	})
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"jigasi/internal/audio"
@@ -122,7 +123,7 @@ func TestBatchOfLongSpeech(t *testing.T) {
 
 // realtime is a counterpart that finishes items out of order, checks what it gets, and misbehaves.
 func realtime(t *testing.T, temper *prove.Temper) *prove.Server {
-	return prove.Serve(t, temper, func(ctx context.Context, c *websocket.Conn, r *http.Request, fault prove.Fault, after int) {
+	return prove.Near(t, temper, func(ctx context.Context, c *websocket.Conn, r *http.Request, fault prove.Fault, after int) {
 		if r.URL.String() != "/v1/realtime?intent=transcription" || r.Header.Get("Authorization") != "Bearer "+key {
 			t.Errorf("%s %v", r.URL, r.Header)
 		}
@@ -202,13 +203,15 @@ func realtime(t *testing.T, temper *prove.Temper) *prove.Server {
 
 // TestT34_Realtime: the socket is lost at random; no final is lost, doubled or out of order.
 func TestT34_Realtime(t *testing.T) {
-	temper := prove.Moody(prove.Drops(12), prove.Refuse, prove.Garbage, prove.Drop, prove.Late)
-	s := realtime(t, temper)
-	service := New(Options{URL: "http" + strings.TrimPrefix(s.URL, "ws") + "/v1", Key: key, Model: "gpt-4o-transcribe", Realtime: true})
-	p := prove.Listen(t, service, 8*prove.Drops(12), recognize.Options{Who: who}, temper)
-	if s.Most.Load() != 1 || p.Counts.Interims.Load() == 0 {
-		t.Errorf("%d connections at once, %d interims", s.Most.Load(), p.Counts.Interims.Load())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		temper := prove.Moody(prove.Drops(12), prove.Refuse, prove.Garbage, prove.Drop, prove.Late)
+		s := realtime(t, temper)
+		service := New(Options{URL: "http" + strings.TrimPrefix(s.URL, "ws") + "/v1", Key: key, Model: "gpt-4o-transcribe", Realtime: true, Transport: s.Via})
+		p := prove.Listen(t, service, 8*prove.Drops(12), recognize.Options{Who: who}, temper)
+		if s.Most.Load() != 1 || p.Counts.Interims.Load() == 0 {
+			t.Errorf("%d connections at once, %d interims", s.Most.Load(), p.Counts.Interims.Load())
+		}
+	})
 }
 
 func TestEvents(t *testing.T) {

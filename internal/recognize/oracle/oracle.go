@@ -27,7 +27,8 @@ type Options struct {
 	ConfigFile  string // default the variable OCI_CONFIG_FILE, else ~/.oci/config
 	Profile     string // default DEFAULT
 	Interim     time.Duration
-	Final       time.Duration // silence that ends an utterance
+	Final       time.Duration     // silence that ends an utterance
+	Transport   http.RoundTripper // to the service; nil is http.DefaultTransport
 }
 
 // A Service is a region of OCI.
@@ -84,7 +85,7 @@ func (s *Service) Open(ctx context.Context, w recognize.Who) (recognize.Stream, 
 	if d.headers, err = l.sign(u, time.Now()); err != nil {
 		return nil, err
 	}
-	stream, err := socket.Dial(ctx, u.String(), http.Header{"Content-Type": {encoding}}, d)
+	stream, err := socket.Dial(ctx, s.o.Transport, u.String(), http.Header{"Content-Type": {encoding}}, d)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"jigasi/internal/recognize"
 	"jigasi/internal/recognize/prove"
@@ -71,7 +72,7 @@ func checkLogin(t *testing.T, b []byte, r *http.Request, public *rsa.PublicKey) 
 
 // server is a counterpart that checks the login and misbehaves.
 func server(t *testing.T, temper *prove.Temper, public *rsa.PublicKey) *prove.Server {
-	return prove.Serve(t, temper, func(ctx context.Context, c *websocket.Conn, r *http.Request, fault prove.Fault, after int) {
+	return prove.Near(t, temper, func(ctx context.Context, c *websocket.Conn, r *http.Request, fault prove.Fault, after int) {
 		if r.RequestURI != "/ws/transcribe/stream?isAckEnabled=false&partialSilenceThresholdInMs=500&finalSilenceThresholdInMs=500&languageCode=pt-BR&encoding=audio%2Fraw%3Brate%3D16000" ||
 			r.Header.Get("Content-Type") != "audio/raw;rate=16000" {
 			t.Errorf("%s %v", r.RequestURI, r.Header)
@@ -120,16 +121,18 @@ func server(t *testing.T, temper *prove.Temper, public *rsa.PublicKey) *prove.Se
 // no final is lost or doubled.
 func TestT34_Oracle(t *testing.T) {
 	path, public := profile(t)
-	temper := prove.Moody(prove.Drops(12), prove.Refuse, prove.Garbage, prove.Drop, prove.Late)
-	s := server(t, temper, public)
-	service, err := New(Options{URL: s.URL, Compartment: "ocid1.compartment.oc1..x", ConfigFile: path})
-	if err != nil {
-		t.Fatal(err)
-	}
-	prove.Listen(t, service, 8*prove.Drops(12), recognize.Options{Who: recognize.Who{ID: "a", Language: "pt-BR"}}, temper)
-	if s.Most.Load() != 1 {
-		t.Errorf("%d connections at once", s.Most.Load())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		temper := prove.Moody(prove.Drops(12), prove.Refuse, prove.Garbage, prove.Drop, prove.Late)
+		s := server(t, temper, public)
+		service, err := New(Options{URL: s.URL, Compartment: "ocid1.compartment.oc1..x", ConfigFile: path, Transport: s.Via})
+		if err != nil {
+			t.Fatal(err)
+		}
+		prove.Listen(t, service, 8*prove.Drops(12), recognize.Options{Who: recognize.Who{ID: "a", Language: "pt-BR"}}, temper)
+		if s.Most.Load() != 1 {
+			t.Errorf("%d connections at once", s.Most.Load())
+		}
+	})
 }
 
 func TestMessages(t *testing.T) {

@@ -34,7 +34,8 @@ func (p *Proof) Finals() []string {
 
 // Listen lets somebody say n utterances to a service, as fast as it takes them, and as long as
 // the counterpart has faults to make. The test fails unless every utterance comes out once, in
-// order, after interims that belong to it, and nothing that is said gets into the log (T31).
+// order, after interims that belong to it, in about the time that the sound takes and a minute for each fault, and nothing
+// that is said gets into the log (T31).
 func Listen(t *testing.T, service recognize.Service, n int, o recognize.Options, temper *Temper) *Proof {
 	t.Helper()
 	p := &Proof{}
@@ -54,14 +55,18 @@ func Listen(t *testing.T, service recognize.Service, n int, o recognize.Options,
 	if o.EndLimit == 0 {
 		o.EndLimit = 60 * time.Second
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
+	sound := Say(n)
+	limit := time.Minute + 4*time.Duration(len(sound))*time.Second/rate // in real time as in virtual
+	if temper != nil {
+		limit += time.Duration(temper.Left()) * time.Minute
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	s := recognize.Listen(ctx, o)
-	sound := Say(n)
 	clock := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for len(sound) > 0 {
 		if err := s.Ready(ctx); err != nil {
-			t.Fatal(err)
+			t.Fatalf("the sound does not go on: %v", err)
 		}
 		k := min(320, len(sound))
 		s.Push(sound[:k], clock)

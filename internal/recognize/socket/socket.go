@@ -52,9 +52,10 @@ type Dialect interface {
 	Quiet() time.Duration
 }
 
-// Dial opens a stream. The error tells a status, but nothing the server has written.
-func Dial(ctx context.Context, url string, header http.Header, d Dialect) (*Stream, error) {
-	c, err := Connect(ctx, url, header)
+// Dial opens a stream, via a transport or, with nil, http.DefaultTransport. The error tells a status, but nothing the server
+// has written.
+func Dial(ctx context.Context, via http.RoundTripper, url string, header http.Header, d Dialect) (*Stream, error) {
+	c, err := Connect(ctx, via, url, header)
 	if err != nil {
 		return nil, err
 	}
@@ -69,9 +70,9 @@ func Dial(ctx context.Context, url string, header http.Header, d Dialect) (*Stre
 	return s, nil
 }
 
-// Connect opens a WebSocket. Redirects are not followed: an address is the operator's, whole.
-func Connect(ctx context.Context, address string, header http.Header) (*websocket.Conn, error) {
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+// Connect opens a WebSocket as Dial does. Redirects are not followed: an address is the operator's, whole.
+func Connect(ctx context.Context, via http.RoundTripper, address string, header http.Header) (*websocket.Conn, error) {
+	client := &http.Client{Transport: via, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	c, answer, err := websocket.Dial(ctx, address, &websocket.DialOptions{HTTPHeader: header, HTTPClient: client, CompressionMode: websocket.CompressionDisabled})
 	switch {
 	case err == nil:

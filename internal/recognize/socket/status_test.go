@@ -21,7 +21,7 @@ func TestStatus(t *testing.T) {
 				w.Header().Set("Retry-After", again)
 				http.Error(w, "spoken words", code)
 			}))
-			_, err := Connect(t.Context(), "ws"+strings.TrimPrefix(s.URL, "http"), nil)
+			_, err := Connect(t.Context(), nil, "ws"+strings.TrimPrefix(s.URL, "http"), nil)
 			s.Close()
 			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "spoken") || recognize.Permanent(err) != (code == 401 || code == 403) {
 				t.Errorf("%d: %v", code, err)
@@ -38,11 +38,11 @@ func TestStatus(t *testing.T) {
 
 // TestUnreachable: the log has the address of a service that is not there, and no secret of its URL.
 func TestUnreachable(t *testing.T) {
-	_, err := Connect(t.Context(), "ws://user:topsecret@127.0.0.1:1/path?token=topsecret", nil)
+	_, err := Connect(t.Context(), nil, "ws://user:topsecret@127.0.0.1:1/path?token=topsecret", nil)
 	if err == nil || !strings.Contains(err.Error(), "the service at 127.0.0.1:1 cannot be reached: connection refused: ") || strings.Contains(err.Error(), "topsecret") {
 		t.Error(err)
 	}
-	if _, err = Connect(t.Context(), "ws://", nil); err == nil {
+	if _, err = Connect(t.Context(), nil, "ws://", nil); err == nil {
 		t.Error("an address that is none")
 	}
 }

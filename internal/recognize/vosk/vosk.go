@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -19,18 +20,16 @@ import (
 
 // Options are what the service needs.
 type Options struct {
-	URL  string            // of a server for every language
-	URLs map[string]string // or one for each language, by its primary code
+	URL       string            // of a server for every language
+	URLs      map[string]string // or one for each language, by its primary code
+	Transport http.RoundTripper // to the service; nil is http.DefaultTransport
 }
 
 // A Service is a Vosk server, or several.
-type Service struct {
-	o        Options
-	patience time.Duration
-}
+type Service struct{ o Options }
 
 // New makes a Service.
-func New(o Options) *Service { return &Service{o, patience} }
+func New(o Options) *Service { return &Service{o} }
 
 // chunk is how much sound a message holds. The server finds the end of an utterance after 0.5 s of
 // silence, so the last word of a final ended that long before.
@@ -44,7 +43,7 @@ const (
 
 // Needs are those of Vosk: without sound it never finds an end, so a stream ends in a pause.
 func (s *Service) Needs() recognize.Needs {
-	return recognize.Needs{Chunk: chunk, Idle: 2 * time.Second, Patience: s.patience}
+	return recognize.Needs{Chunk: chunk, Idle: 2 * time.Second, Patience: patience}
 }
 
 // Open opens a stream to the server of the speaker's language.
@@ -56,8 +55,8 @@ func (s *Service) Open(ctx context.Context, w recognize.Who) (recognize.Stream, 
 			return nil, fmt.Errorf("%w: transcription.vosk.urls has no server for %q", recognize.ErrLanguage, primary)
 		}
 	}
-	d := &dialect{window: make(chan struct{}, window), patience: s.patience}
-	stream, err := socket.Dial(ctx, url, nil, d)
+	d := &dialect{window: make(chan struct{}, window)}
+	stream, err := socket.Dial(ctx, s.o.Transport, url, nil, d)
 	if err != nil {
 		return nil, err
 	}
@@ -66,8 +65,7 @@ func (s *Service) Open(ctx context.Context, w recognize.Who) (recognize.Stream, 
 
 // A dialect is the protocol. Its messages are byte for byte those that the server looks for.
 type dialect struct {
-	window   chan struct{} // a place for each message without an answer
-	patience time.Duration
+	window chan struct{} // a place for each message without an answer
 
 	mu       sync.Mutex
 	sent     time.Duration
@@ -82,7 +80,7 @@ func (*dialect) Hello(s socket.Sender) error {
 var errSlow = errors.New("the service does not answer")
 
 func (d *dialect) Sound(s socket.Sender, pcm []byte) error {
-	limit := time.NewTimer(d.patience)
+	limit := time.NewTimer(patience)
 	defer limit.Stop()
 	select {
 	case d.window <- struct{}{}:

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"jigasi/internal/recognize"
@@ -22,8 +23,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // server speaks the protocol as the reference server does, and checks every byte.
-func server(t *testing.T, temper *prove.Temper, words bool) *prove.Server {
-	return prove.Serve(t, temper, func(ctx context.Context, c *websocket.Conn, r *http.Request, fault prove.Fault, after int) {
+func server(t *testing.T, words bool) prove.Handler {
+	return func(ctx context.Context, c *websocket.Conn, r *http.Request, fault prove.Fault, after int) {
 		say := func(format string, args ...any) {
 			_ = c.Write(ctx, websocket.MessageText, fmt.Appendf(nil, format, args...))
 		}
@@ -82,16 +83,18 @@ func server(t *testing.T, temper *prove.Temper, words bool) *prove.Server {
 				return
 			}
 		}
-	})
+	}
 }
 
 // TestT34_Vosk: the server misbehaves in every way at random frames; no final is lost or doubled, and
 // there is one connection at a time.
-func TestT34_Vosk(t *testing.T) {
+func TestT34_Vosk(t *testing.T) { synctest.Test(t, faultsLoseNothing) }
+
+func faultsLoseNothing(t *testing.T) {
 	for _, words := range []bool{true, false} {
 		temper := prove.Moody(prove.Drops(12), prove.Refuse, prove.Garbage, prove.Drop, prove.Half, prove.Late)
-		s := server(t, temper, words)
-		p := prove.Listen(t, New(Options{URL: s.URL}), 8*prove.Drops(12), recognize.Options{}, temper)
+		s := prove.Near(t, temper, server(t, words))
+		p := prove.Listen(t, New(Options{URL: s.URL, Transport: s.Via}), 8*prove.Drops(12), recognize.Options{}, temper)
 		if s.Most.Load() != 1 {
 			t.Errorf("%d connections at once", s.Most.Load())
 		}
@@ -105,18 +108,18 @@ func TestT34_Vosk(t *testing.T) {
 
 // TestStall: a server that accepts and says nothing is left for another.
 func TestStall(t *testing.T) {
-	temper := prove.Moody(1, prove.Stall)
-	s := server(t, temper, true)
-	service := New(Options{URL: s.URL})
-	service.patience = time.Second
-	p := prove.Listen(t, service, 8, recognize.Options{}, temper)
-	if p.Counts.Lost.Load() != 1 {
-		t.Errorf("%d streams were lost", p.Counts.Lost.Load())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		began, temper := time.Now(), prove.Moody(1, prove.Stall)
+		s := prove.Near(t, temper, server(t, true))
+		p := prove.Listen(t, New(Options{URL: s.URL, Transport: s.Via}), 8, recognize.Options{}, temper)
+		if p.Counts.Lost.Load() != 1 || time.Since(began) > 15*time.Second {
+			t.Errorf("%d streams were lost; it took %v", p.Counts.Lost.Load(), time.Since(began))
+		}
+	})
 }
 
 func TestLanguages(t *testing.T) {
-	s := server(t, nil, true)
+	s := prove.Serve(t, nil, server(t, true))
 	o := Options{URLs: map[string]string{"en": s.URL, "pt": s.URL}}
 	for _, lang := range []string{"en-US", "pt-BR", ""} {
 		prove.Listen(t, New(o), 2, recognize.Options{Who: recognize.Who{ID: "x", Language: lang}}, nil)
@@ -151,11 +154,13 @@ func TestMessages(t *testing.T) {
 
 // TestT31_NothingSpokenIsLogged: through faults of every kind, nothing that was said and nothing a
 // server wrote is in the log, at any level.
-func TestT31_NothingSpokenIsLogged(t *testing.T) {
+func TestT31_NothingSpokenIsLogged(t *testing.T) { synctest.Test(t, nothingSpokenIsLogged) }
+
+func nothingSpokenIsLogged(t *testing.T) {
 	var log bytes.Buffer
 	temper := prove.Moody(6, prove.Refuse, prove.Garbage, prove.Drop, prove.Half)
-	s := server(t, temper, false)
-	prove.Listen(t, New(Options{URL: s.URL + "/?token=topsecret"}), 40, recognize.Options{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}, temper)
+	s := prove.Near(t, temper, server(t, false))
+	prove.Listen(t, New(Options{URL: s.URL + "/?token=topsecret", Transport: s.Via}), 40, recognize.Options{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}, temper)
 	if log.Len() == 0 {
 		t.Fatal("nothing is logged")
 	}

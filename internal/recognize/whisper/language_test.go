@@ -1,39 +1,37 @@
 package whisper
 
 import (
+	"context"
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"jigasi/internal/recognize"
+	"jigasi/internal/recognize/prove"
 
 	"github.com/coder/websocket"
 )
 
 // TestLanguages: skynet ends the socket of the whole room when one speaker has a language that Whisper has not been taught, such
 // as the Upper Sorbian of Jitsi's list: such a speaker goes to the next service. Others are named as Whisper does.
-func TestLanguages(t *testing.T) {
+func TestLanguages(t *testing.T) { synctest.Test(t, languages) }
+
+func languages(t *testing.T) {
 	heads := make(chan string, 10)
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		defer c.CloseNow()
+	s := prove.Near(t, nil, func(ctx context.Context, c *websocket.Conn, _ *http.Request, _ prove.Fault, _ int) {
 		for {
-			_, b, err := c.Read(r.Context())
-			if err != nil {
+			_, b, err := c.Read(ctx)
+			if err != nil || len(b) == 1 { // goodbye
 				return
 			}
 			if len(b) > headerSize {
 				heads <- strings.TrimRight(string(b[:headerSize]), "\x00")
 			}
 		}
-	}))
-	defer s.Close()
-	sv, err := New(Options{URL: "ws" + strings.TrimPrefix(s.URL, "http")})
+	})
+	sv, err := New(Options{URL: s.URL, Transport: s.Via})
 	if err != nil {
 		t.Fatal(err)
 	}

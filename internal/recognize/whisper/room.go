@@ -73,7 +73,7 @@ func (r *room) dial() (*websocket.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return socket.Connect(ctx, r.service.address(r.session), header)
+	return socket.Connect(ctx, r.service.o.Transport, r.service.address(r.session), header)
 }
 
 func (r *room) read() error {

@@ -26,10 +26,11 @@ import (
 
 // Options are what the service needs.
 type Options struct {
-	URL      string      // without the id of a connection, such as wss://host/streaming-whisper/ws
-	Key      xlog.Secret // RSA, PKCS#8; "" is no login
-	KeyName  string      // the kid of the token
-	Audience string      // default jitsi
+	URL       string            // without the id of a connection, such as wss://host/streaming-whisper/ws
+	Key       xlog.Secret       // RSA, PKCS#8; "" is no login
+	KeyName   string            // the kid of the token
+	Audience  string            // default jitsi
+	Transport http.RoundTripper // to the service; nil is http.DefaultTransport
 }
 
 // A Service is a skynet server.

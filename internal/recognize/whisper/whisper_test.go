@@ -17,9 +17,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"jigasi/internal/lab/soak"
 	"jigasi/internal/recognize"
 	"jigasi/internal/recognize/prove"
 	"jigasi/internal/xlog"
@@ -28,10 +28,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) {
-	soak.Together(6)
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // skynet is a counterpart that checks every byte and every token.
 type skynet struct {
@@ -43,7 +40,7 @@ type skynet struct {
 
 func start(t *testing.T, temper *prove.Temper, public *rsa.PublicKey) *skynet {
 	s := &skynet{paths: map[string]bool{}}
-	s.Server = prove.Serve(t, temper, func(ctx context.Context, c *websocket.Conn, r *http.Request, fault prove.Fault, after int) {
+	s.Server = prove.Near(t, temper, func(ctx context.Context, c *websocket.Conn, r *http.Request, fault prove.Fault, after int) {
 		s.mu.Lock()
 		s.paths[r.URL.Path] = true
 		s.mu.Unlock()
@@ -136,24 +133,24 @@ func verify(t *testing.T, auth string, public *rsa.PublicKey) {
 
 // TestT34_Whisper: the socket is refused and lost at random; no final is lost or doubled.
 func TestT34_Whisper(t *testing.T) {
-	t.Parallel()
-	n := min(prove.Drops(2), 100) // it cannot be hurried
-	temper := prove.Moody(n, prove.Refuse, prove.Drop, prove.Garbage, prove.Late)
-	s := start(t, temper, nil)
-	service, err := New(Options{URL: s.URL + "/streaming-whisper/ws/"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	prove.Listen(t, service, 2*n, recognize.Options{}, temper)
-	s.goodbye(1)
-	if s.Most.Load() != 1 || s.byes.Load() != 1 || len(s.paths) != 1 {
-		t.Errorf("%d sockets at once, %d byes, %v", s.Most.Load(), s.byes.Load(), s.paths)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		n := prove.Drops(12)
+		temper := prove.Moody(n, prove.Refuse, prove.Drop, prove.Garbage, prove.Late)
+		s := start(t, temper, nil)
+		service, err := New(Options{URL: s.URL + "/streaming-whisper/ws/", Transport: s.Via})
+		if err != nil {
+			t.Fatal(err)
+		}
+		prove.Listen(t, service, 2*n, recognize.Options{}, temper)
+		s.goodbye(1)
+		if s.Most.Load() != 1 || s.byes.Load() != 1 || len(s.paths) != 1 {
+			t.Errorf("%d sockets at once, %d byes, %v", s.Most.Load(), s.byes.Load(), s.paths)
+		}
+	})
 }
 
 // TestRoom: speakers of one session share a socket, those of another have their own; one byte ends it.
 func TestRoom(t *testing.T) {
-	t.Parallel()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -164,23 +161,24 @@ func TestRoom(t *testing.T) {
 	}
 	for name, text := range map[string]string{"one line": base64.StdEncoding.EncodeToString(der), "PEM": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := start(t, nil, &key.PublicKey)
-			service, err := New(Options{URL: s.URL, Key: xlog.Secret(text), KeyName: "jigasi/prod"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			var wg sync.WaitGroup
-			for _, who := range []string{"a1", "a2", "b1"} {
-				wg.Go(func() {
-					prove.Listen(t, service, 2, recognize.Options{Who: recognize.Who{Session: who[:1], ID: who, Language: "en-US"}}, nil)
-				})
-			}
-			wg.Wait()
-			s.goodbye(2)
-			if s.Count.Load() != 2 || s.byes.Load() != 2 || len(s.paths) != 2 {
-				t.Errorf("%d sockets, %d byes, %v", s.Count.Load(), s.byes.Load(), s.paths)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				s := start(t, nil, &key.PublicKey)
+				service, err := New(Options{URL: s.URL, Key: xlog.Secret(text), KeyName: "jigasi/prod", Transport: s.Via})
+				if err != nil {
+					t.Fatal(err)
+				}
+				var wg sync.WaitGroup
+				for _, who := range []string{"a1", "a2", "b1"} {
+					wg.Go(func() {
+						prove.Listen(t, service, 2, recognize.Options{Who: recognize.Who{Session: who[:1], ID: who, Language: "en-US"}}, nil)
+					})
+				}
+				wg.Wait()
+				s.goodbye(2)
+				if s.Count.Load() != 2 || s.byes.Load() != 2 || len(s.paths) != 2 {
+					t.Errorf("%d sockets, %d byes, %v", s.Count.Load(), s.byes.Load(), s.paths)
+				}
+			})
 		})
 	}
 }
