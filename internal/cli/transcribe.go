@@ -53,12 +53,17 @@ type transcription struct {
 
 // Transcribe runs a WAV file through the configured speech service.
 func Transcribe(args []string, stdout, stderr io.Writer, env func(string) string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	return transcribe(ctx, args, stdout, stderr, env)
+}
+
+// transcribe is Transcribe until ctx is done.
+func transcribe(ctx context.Context, args []string, stdout, stderr io.Writer, env func(string) string) int {
 	t := transcription{stderr: stderr, start: time.Now()}
 	if status, ok := t.parse(args, env); !ok {
 		return status
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	entries, err := t.run(ctx)
 	if len(entries) > 0 {
 		tr := transcript.Of(entries)

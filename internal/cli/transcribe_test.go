@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"jigasi/internal/audio"
@@ -79,28 +80,37 @@ func wordsConfig(t *testing.T, dir, voskURL string) string {
 		filepath.Join(dir, "kept"), voskURL+"/?token=topsecret", libre(t)))
 }
 
+// TestTranscribe: all is printed in every form, whatever the service does wrong meanwhile.
 func TestTranscribe(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	temper := prove.Moody(5, prove.Refuse, prove.Drop, prove.Garbage)
-	conf, file := "--config="+wordsConfig(t, dir, vosk(t, temper)), wav(t, dir, prove.Say(20), 16000)
-	for format, want := range map[string]string{
-		"txt":  `(?s)^Transcript of conference held at .* in room monday\.wav\n.*> monday: w0 w1 w2 \n.*> monday: w57 w58 w59 \n_+\n\n\nEnd of`,
-		"json": `^\{"room_name":"monday\.wav".*"transcript":\[\{"text":"w0 w1 w2","confidence":1\}\],"language":"en-US"`,
-		"vtt":  `(?s)^WEBVTT\n\n00:00:00\.\d\d\d --> 00:00:0\d\.\d\d\d\n<v monday>w0 w1 w2\n.*<v monday>w57 w58 w59\n`,
-		"srt":  `(?s)^1\n00:00:00,\d\d\d --> .*\nmonday: w0 w1 w2\n\n2\n.*20\n00:00:\d\d,\d\d\d --> 00:00:\d\d,\d\d\d\nmonday: w57 w58 w59\n`,
+	for _, c := range []struct {
+		format string
+		fault  prove.Fault
+		want   string
+		counts string
+	}{
+		{"txt", prove.Refuse, `(?s)^Transcript of conference held at .* in room monday\.wav\n.*> monday: w0 w1 w2 \n.*> monday: w57 w58 w59 \n_+\n\n\nEnd of`, "1 stream, 0 lost"},
+		{"json", prove.Drop, `^\{"room_name":"monday\.wav".*"transcript":\[\{"text":"w0 w1 w2","confidence":1\}\],"language":"en-US"`, "2 streams, 1 lost"},
+		{"vtt", prove.Garbage, `(?s)^WEBVTT\n\n00:00:00\.\d\d\d --> 00:00:0\d\.\d\d\d\n<v monday>w0 w1 w2\n.*<v monday>w57 w58 w59\n`, "2 streams, 1 lost"},
+		{"srt", prove.Late, `(?s)^1\n00:00:00,\d\d\d --> .*\nmonday: w0 w1 w2\n\n2\n.*20\n00:00:\d\d,\d\d\d --> 00:00:\d\d,\d\d\d\nmonday: w57 w58 w59\n`, "2 streams, 1 lost"},
 	} {
-		status, out, errs := run(Transcribe, noEnv, file, conf, "--format", format)
-		if status != 0 || !regexp.MustCompile(want).MatchString(out) || !regexp.MustCompile(`32\.0 s of sound in .* s; 20 utterances, \d streams?, \d lost\n$`).MatchString(errs) {
-			t.Errorf("%s: %d\n%s%s", format, status, out, errs)
-		}
-		if regexp.MustCompile(`w\d|topsecret|spoken`).MatchString(errs) {
-			t.Errorf("words or a secret in the log: %s", errs)
-		}
-	}
-	status, out, errs := run(Transcribe, noEnv, conf, "--translate=fr", file, "--format=srt")
-	if status != 0 || !strings.Contains(out, "monday: fr W57 W58 W59\n") || strings.Contains(out, "w0") {
-		t.Errorf("%d\n%s%s", status, out, errs)
+		t.Run(c.format, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			temper := prove.Moody(1, c.fault)
+			conf, file := "--config="+wordsConfig(t, dir, vosk(t, temper)), wav(t, dir, prove.Say(20), 16000)
+			status, out, errs := run(Transcribe, noEnv, file, conf, "--format", c.format)
+			if status != 0 || !regexp.MustCompile(c.want).MatchString(out) || !regexp.MustCompile(`32\.0 s of sound in .* s; 20 utterances, `+c.counts+`\n$`).MatchString(errs) {
+				t.Errorf("%d\n%s%s", status, out, errs)
+			}
+			if regexp.MustCompile(`w\d|topsecret|spoken`).MatchString(errs) || temper.Left() > 0 {
+				t.Errorf("words or a secret in the log, or %d faults left: %s", temper.Left(), errs)
+			}
+			status, out, errs = run(Transcribe, noEnv, conf, "--translate=fr", file, "--format=srt")
+			if status != 0 || !strings.Contains(out, "monday: fr W57 W58 W59\n") || strings.Contains(out, "w0") {
+				t.Errorf("%d\n%s%s", status, out, errs)
+			}
+		})
 	}
 }
 
@@ -143,8 +153,14 @@ func TestTranscribeSave(t *testing.T) {
 	}
 }
 
+// within is Transcribe in virtual time, where nobody can be there to interrupt it.
+func within(t *testing.T) Command {
+	return func(args []string, stdout, stderr io.Writer, env func(string) string) int {
+		return transcribe(t.Context(), args, stdout, stderr, env)
+	}
+}
+
 func TestTranscribeFails(t *testing.T) {
-	t.Parallel()
 	dir := t.TempDir()
 	file := wav(t, dir, prove.Say(1), 16000)
 	dead := "--config=" + wordsConfig(t, dir, "ws://127.0.0.1:1")
@@ -167,11 +183,12 @@ func TestTranscribeFails(t *testing.T) {
 		{[]string{wav(t, t.TempDir(), prove.Say(10), 16000), dead}, 1, "the speech service cannot be used"},
 	} {
 		t.Run(c.want, func(t *testing.T) {
-			t.Parallel()
-			status, out, errs := run(Transcribe, noEnv, c.args...)
-			if status != c.status || !strings.Contains(errs, c.want) || strings.Contains(errs, "topsecret") {
-				t.Errorf("%v: %d\n%s%s", c.args, status, out, errs)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				status, out, errs := run(within(t), noEnv, c.args...)
+				if status != c.status || !strings.Contains(errs, c.want) || strings.Contains(errs, "topsecret") {
+					t.Errorf("%v: %d\n%s%s", c.args, status, out, errs)
+				}
+			})
 		})
 	}
 }
@@ -213,13 +230,15 @@ func TestTranscribeUseless(t *testing.T) {
 
 // TestTranscribeSilence: nobody speaks, so no service is needed, and nothing is said.
 func TestTranscribeSilence(t *testing.T) {
-	t.Parallel()
 	dir := t.TempDir()
 	conf := write(t, filepath.Join(dir, "jigasi.yaml"), "sip: {trunks: 192.0.2.0/24}\ntranscription: {gate: true, vosk: {url: 'ws://127.0.0.1:1'}}\n")
-	status, out, errs := run(Transcribe, noEnv, wav(t, dir, make([]int16, 48000), 48000), "--config="+conf, "--format=vtt")
-	if status != 0 || out != "WEBVTT\n\n" || !strings.Contains(errs, "0 utterances, 0 streams") {
-		t.Errorf("%d\n%s%s", status, out, errs)
-	}
+	file := wav(t, dir, make([]int16, 48000), 48000)
+	synctest.Test(t, func(t *testing.T) {
+		status, out, errs := run(within(t), noEnv, file, "--config="+conf, "--format=vtt")
+		if status != 0 || out != "WEBVTT\n\n" || !strings.Contains(errs, "0 utterances, 0 streams") {
+			t.Errorf("%d\n%s%s", status, out, errs)
+		}
+	})
 }
 
 func TestBar(t *testing.T) {
