@@ -17,6 +17,7 @@ import (
 type line struct {
 	net.Conn
 	began time.Time // of the clock, which all lines share
+	rests int       // looks without anything, after which it is waited for
 	raw   syscall.RawConn
 	gone  chan struct{} // closed by Close
 	once  sync.Once
@@ -34,13 +35,14 @@ type line struct {
 const (
 	lineBytes = 16 << 10
 	lineEvery = 30 * time.Millisecond
-	lineRests = 50 // looks without anything, after which it is waited for
+	lineRests = 50
 )
 
 // lines listens, and makes lines.
 type lines struct {
 	net.Listener
 	began time.Time
+	rests int
 }
 
 func (l *lines) Accept() (net.Conn, error) {
@@ -48,7 +50,7 @@ func (l *lines) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &line{Conn: c, began: l.began, gone: make(chan struct{})}, nil
+	return &line{Conn: c, began: l.began, rests: l.rests, gone: make(chan struct{})}, nil
 }
 
 type lineKey struct{}
@@ -94,7 +96,7 @@ func (l *line) fill() (int, error) {
 	if l.look == nil {
 		return l.Conn.Read(l.buf)
 	}
-	for range lineRests {
+	for range l.rests {
 		if !l.full && !l.wait() {
 			return 0, net.ErrClosed
 		}

@@ -20,7 +20,7 @@ import (
 	"jigasi/internal/recognize"
 )
 
-// pair is a line that is fed, and who feeds it. rests counts how often all had been read.
+// pair is a line that is fed, and that is soon waited for, and who feeds it. rests counts how often all had been read.
 func pair(t *testing.T) (l *line, far net.Conn, rests *atomic.Int64) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -31,7 +31,7 @@ func pair(t *testing.T) (l *line, far net.Conn, rests *atomic.Int64) {
 	if far, err = net.Dial("tcp", ln.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
-	near, err := (&lines{Listener: ln, began: time.Now()}).Accept()
+	near, err := (&lines{Listener: ln, began: time.Now(), rests: 8}).Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestLineOfSilence(t *testing.T) {
 		}()
 		eventually(t, "a rest", func() bool { return rests.Load() > before })
 		if n == 0 {
-			time.Sleep((lineRests + 10) * lineEvery) // until it is waited for
+			eventually(t, "it is waited for", l.waited)
 		}
 		if _, err := far.Write([]byte("hello")); err != nil {
 			t.Fatal(err)
@@ -104,7 +104,7 @@ func TestLineIsClosed(t *testing.T) {
 		}()
 		eventually(t, "a rest", func() bool { return rests.Load() > 0 })
 		if long {
-			time.Sleep((lineRests + 10) * lineEvery)
+			eventually(t, "it is waited for", l.waited)
 		}
 		if err := l.Close(); err != nil {
 			t.Error(err)

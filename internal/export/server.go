@@ -143,7 +143,7 @@ func (s *Server) Start() error {
 		return fmt.Errorf("export: %w", err)
 	}
 	s.ln = ln
-	ln = &lines{Listener: ln, began: time.Now()}
+	ln = &lines{Listener: ln, began: time.Now(), rests: lineRests}
 	if s.opt.TLS != nil {
 		ln = tls.NewListener(ln, s.opt.TLS)
 	}
