@@ -81,7 +81,7 @@ func start(t *testing.T, temper *prove.Temper, public *rsa.PublicKey) *skynet {
 			say(who, ear.Hear(b[60:]))
 			samples := ear.Listened()
 			mu.Unlock()
-			flush := time.AfterFunc(1500*time.Millisecond, func() { // nothing for so long is a final
+			flush := time.AfterFunc(2*time.Second, func() { // nothing for so long is a final
 				mu.Lock()
 				defer mu.Unlock()
 				if ear.Listened() == samples {
