@@ -127,6 +127,9 @@ func (old *legacy) global(p property) {
 func (old *legacy) assign(p property, r row, v reflect.Value, section string) {
 	switch {
 	case r.how == composed:
+		if slices.Contains(switches, p.key) {
+			old.warnSwitch(p)
+		}
 		return
 	case r.to == "":
 		old.unused(p, r)
@@ -141,7 +144,20 @@ func (old *legacy) assign(p property, r row, v reflect.Value, section string) {
 	if err := setLegacy(v, p.value, r.how); err != nil {
 		old.warn(Warning, p, "%v: the default is used", err)
 	}
-	if v.Kind() == reflect.Bool && !strings.EqualFold(p.value, "true") && !strings.EqualFold(p.value, "false") {
+	if v.Kind() == reflect.Bool {
+		old.warnSwitch(p)
+	}
+}
+
+// switches are the composed properties that are true or false.
+var switches = []string{
+	prefixJigasi + "ENABLE_TRANSCRIPTION", prefixWords + "ENABLE_TRANSLATION", prefixWords + "SAVE_TXT", prefixWords + "SAVE_JSON",
+	prefixWords + "RECORD_AUDIO", prefixWords + "EXECUTE_SCRIPTS", prefixWords + "USE_VIDEO_MODEL",
+}
+
+// warnSwitch says that only true is true, as it was for Jigasi.
+func (old *legacy) warnSwitch(p property) {
+	if p.value != "" && !strings.EqualFold(p.value, "true") && !strings.EqualFold(p.value, "false") {
 		old.warn(Warning, p, "%.40q is not true: it counts as false", p.value)
 	}
 }

@@ -27,6 +27,9 @@ func TestOldMistakesHaveALine(t *testing.T) {
 		at + "JITSI_MEET_ROOM_HEADER_NAME=X Room":                                             ":1: error: sip.accounts[0].headers: ",
 		at + "PROXY_AUTO_CONFIG=false\n" + at + "PROXY_ADDRESS=h\n" + at + "PROXY_PORT=70000": ":6: error: " + at + "PROXY_ADDRESS: ",
 		"net.java.sip.communicator.impl.protocol.sip.acc2=acc2":                               ":5: error: sip.accounts[1].uri: ",
+		"org.jitsi.jigasi.ENABLE_TRANSCRIPTION=1":                                             `:5: warning: org.jitsi.jigasi.ENABLE_TRANSCRIPTION: "1" is not true: it counts as false`,
+		"org.jitsi.jigasi.transcription.SAVE_TXT=yes":                                         `:5: warning: org.jitsi.jigasi.transcription.SAVE_TXT: "yes" is not true: it counts as false`,
+		"org.jitsi.jigasi.transcription.ENABLE_TRANSLATION=on":                                `:5: warning: org.jitsi.jigasi.transcription.ENABLE_TRANSLATION: "on" is not true: it counts as false`,
 		"org.jitsi.jigasi.ENABLE_SIP_STARTMUTED=yes":                                          `:5: warning: org.jitsi.jigasi.ENABLE_SIP_STARTMUTED: "yes" is not true: it counts as false`,
 	} {
 		if _, found := loadOld(t, sipAccount+text+"\n"); !strings.Contains(found, want) {
