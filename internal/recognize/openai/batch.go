@@ -10,6 +10,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +27,7 @@ const (
 	longest   = 15 * 50                // frames; a longer batch is cut where it is quietest
 	earliest  = 10 * 50                // but not before
 	waiting   = 4                      // batches
+	shortest  = 10 * frame             // samples; OpenAI refuses what is shorter than 0.1 s
 	batchTime = 30 * time.Second
 	maxAnswer = 256 << 10
 
@@ -212,7 +214,7 @@ func (b *batcher) ask(one batch) (string, error) {
 	form := multipart.NewWriter(&body)
 	file, err := form.CreateFormFile("file", "speech.wav")
 	if err == nil {
-		err = audio.WriteWAV(file, one.pcm, recognize.Rate)
+		err = audio.WriteWAV(file, slices.Concat(one.pcm, make([]int16, max(0, shortest-len(one.pcm)))), recognize.Rate)
 	}
 	err = errors.Join(err, form.WriteField("model", b.s.o.Model), form.WriteField("response_format", "json"))
 	if b.lang != "" {

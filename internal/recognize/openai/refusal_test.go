@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"jigasi/internal/audio"
 	"jigasi/internal/recognize"
 	"jigasi/internal/recognize/prove"
 )
@@ -48,5 +49,42 @@ func TestRefusal(t *testing.T) {
 		}
 		st.Close()
 		s.Close()
+	}
+}
+
+// TestShortest: what is shorter than OpenAI takes is made longer by silence.
+func TestShortest(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		file, _, err := r.FormFile("file")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		pcm, _, err := audio.ReadWAV(file)
+		if err != nil || len(pcm) < recognize.Rate/10 {
+			http.Error(w, `{"error":{"code":"audio_too_short"}}`, http.StatusBadRequest)
+			return
+		}
+		_, _ = io.WriteString(w, `{"text":"hm"}`)
+	}))
+	defer s.Close()
+	st, err := New(Options{URL: s.URL}).Open(t.Context(), who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	var sound []byte
+	for range recognize.Rate * 6 / 100 { // 60 ms
+		sound = append(sound, 0, 0x20)
+	}
+	if err := errors.Join(st.Write(sound), st.CloseSend()); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for r := range st.Results() {
+		n += len(r.Text)
+	}
+	if n != 2 || st.Err() != nil {
+		t.Errorf("%d bytes of text: %v", n, st.Err())
 	}
 }
