@@ -2,7 +2,9 @@
 package gcloud
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"sync"
@@ -31,6 +33,7 @@ type Login struct {
 
 	mu     sync.Mutex
 	source oauth2.TokenSource
+	quota  string
 }
 
 // New makes a Login by a key (JSON), else by the key in a file, else by what the environment has. Nothing is read
@@ -79,6 +82,20 @@ func (l *Login) find(ctx context.Context) (oauth2.TokenSource, error) {
 	if err != nil {
 		return nil, ErrNone
 	}
-	l.source = c.TokenSource
+	var account struct {
+		Quota string `json:"quota_project_id"`
+	}
+	if len(c.JSON) > 0 && json.Unmarshal(c.JSON, &account) != nil {
+		return nil, ErrNone
+	}
+	l.source, l.quota = c.TokenSource, cmp.Or(os.Getenv("GOOGLE_CLOUD_QUOTA_PROJECT"), account.Quota)
 	return l.source, nil
+}
+
+// Quota is the project that pays, where the credentials are those of a person, as gcloud auth application-default login
+// makes them: each request has to name it. It is known with the first token; "" is that of the account.
+func (l *Login) Quota() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.quota
 }

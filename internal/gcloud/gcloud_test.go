@@ -88,3 +88,24 @@ func TestNoToken(t *testing.T) {
 		}
 	}
 }
+
+// TestQuota: who logs in as a person (gcloud auth application-default login) names the project that pays; the environment may
+// name another.
+func TestQuota(t *testing.T) {
+	path := account(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"access_token":"t","expires_in":3600,"token_type":"Bearer"}`)
+	})
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	personal := strings.Replace(string(data), "{", `{"quota_project_id":"payer",`, 1)
+	for _, c := range []struct{ key, env, want string }{{string(data), "", ""}, {personal, "", "payer"}, {personal, "other", "other"}, {string(data), "other", "other"}} {
+		t.Setenv("GOOGLE_CLOUD_QUOTA_PROJECT", c.env)
+		l := New("", xlog.Secret(c.key))
+		if _, err := l.Token(t.Context()); err != nil || l.Quota() != c.want {
+			t.Errorf("%q, want %q: %v", l.Quota(), c.want, err)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package translate_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -28,6 +29,20 @@ func TestAdvice(t *testing.T) {
 		}
 		if _, err := c.make("http://127.0.0.1:1").Translate(t.Context(), said, "en", "fr"); err == nil || !strings.Contains(err.Error(), "the service at 127.0.0.1:1 cannot be reached: connection refused: ") {
 			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// TestQuotaProject: who is a person to Google names the project that pays; nobody else does.
+func TestQuotaProject(t *testing.T) {
+	var asked http.Header
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked = r.Header }))
+	defer s.Close()
+	for _, quota := range []string{"", "payer"} {
+		o := google.Options{URL: s.URL, Token: func(context.Context) (string, error) { return key, nil }, Quota: func() string { return quota }}
+		_, _ = google.New(o).Translate(t.Context(), said, "en", "fr")
+		if got := asked.Get("X-Goog-User-Project"); got != quota || asked.Get("Authorization") != "Bearer "+key {
+			t.Errorf("%q, want %q", got, quota)
 		}
 	}
 }

@@ -35,7 +35,8 @@ func Service(c config.Transcription, name string) (recognize.Service, func(), er
 		s, err := whisper.New(whisper.Options{URL: c.Whisper.URL, Key: c.Whisper.Key, KeyName: c.Whisper.KeyName, Audience: c.Whisper.Audience})
 		return s, nothing, err
 	case "google":
-		s, err := speech.New(speech.Options{Model: c.Google.Model, Project: c.Google.Project, Location: c.Google.Location, Punctuation: c.Google.Punctuation, Phrases: c.Google.Phrases, Token: account(c).Token})
+		login := account(c)
+		s, err := speech.New(speech.Options{Model: c.Google.Model, Project: c.Google.Project, Location: c.Google.Location, Punctuation: c.Google.Punctuation, Phrases: c.Google.Phrases, Token: login.Token, Quota: login.Quota})
 		if err != nil {
 			return nil, nothing, err
 		}
@@ -63,7 +64,8 @@ func Translator(t config.Transcription) (translate.Translator, error) {
 	c := t.Translation
 	switch c.Service {
 	case "google":
-		return google.New(google.Options{Key: c.Google.Key, Token: account(t).Token}), nil
+		login := account(t)
+		return google.New(google.Options{Key: c.Google.Key, Token: login.Token, Quota: login.Quota}), nil
 	case "libre":
 		return libre.New(libre.Options{URL: c.Libre.URL, Key: c.Libre.Key}), nil
 	case "deepl":

@@ -29,6 +29,7 @@ type Options struct {
 	Punctuation bool
 	Phrases     []string                              // that are likely
 	Token       func(context.Context) (string, error) // of the operator's account
+	Quota       func() string                         // the project that pays, known with a token; nil or "" is that of the account
 }
 
 // A Service is Google's. Close ends its connection.
@@ -50,7 +51,7 @@ func dial(o Options, secure credentials.TransportCredentials, more ...grpc.DialO
 			o.Endpoint = o.Location + "-" + o.Endpoint
 		}
 	}
-	more = append(more, grpc.WithTransportCredentials(secure), grpc.WithPerRPCCredentials(bearer{o.Token, secure.Info().SecurityProtocol == "tls"}))
+	more = append(more, grpc.WithTransportCredentials(secure), grpc.WithPerRPCCredentials(bearer{o.Token, o.Quota, secure.Info().SecurityProtocol == "tls"}))
 	conn, err := grpc.NewClient(o.Endpoint, more...)
 	if err != nil {
 		return nil, errors.New("the endpoint of Google's service is none")
@@ -64,6 +65,7 @@ func (s *Service) Close() { _ = s.conn.Close() }
 // bearer puts a token into each call.
 type bearer struct {
 	token  func(context.Context) (string, error)
+	quota  func() string
 	secure bool
 }
 
@@ -72,7 +74,11 @@ func (b bearer) GetRequestMetadata(ctx context.Context, _ ...string) (map[string
 	if err != nil {
 		return nil, err
 	}
-	return map[string]string{"authorization": "Bearer " + t}, nil
+	out := map[string]string{"authorization": "Bearer " + t}
+	if b.quota != nil && b.quota() != "" {
+		out["x-goog-user-project"] = b.quota()
+	}
+	return out, nil
 }
 
 func (b bearer) RequireTransportSecurity() bool { return b.secure }

@@ -51,6 +51,9 @@ func (c *counterpart) StreamingRecognize(s speechpb.Speech_StreamingRecognizeSer
 	if auth := md.Get("authorization"); !slices.Equal(auth, []string{"Bearer topsecret"}) {
 		c.t.Errorf("authorization %q", auth)
 	}
+	if quota := md.Get("x-goog-user-project"); !slices.Equal(quota, []string{"payer"}) {
+		c.t.Errorf("quota project %q", quota)
+	}
 	first, err := s.Recv()
 	if err != nil {
 		return err
@@ -132,6 +135,7 @@ func start(t *testing.T, register func(*grpc.Server), l net.Listener, o Options,
 	done := make(chan struct{})
 	go func() { defer close(done); _ = g.Serve(l) }()
 	o.Punctuation, o.Phrases, o.Token = true, []string{"Jitsi"}, func(context.Context) (string, error) { return "topsecret", nil }
+	o.Quota = func() string { return "payer" }
 	s, err := dial(o, insecure.NewCredentials(), more...)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ type Options struct {
 	URL   string // default Google's
 	Key   xlog.Secret
 	Token func(context.Context) (string, error) // of the application's default credentials
+	Quota func() string                         // the project that pays, known with a token; nil or "" is that of the account
 }
 
 // A Service is Google's.
@@ -50,6 +51,9 @@ func (s *Service) Translate(ctx context.Context, text, from, to string) (string,
 			return "", fmt.Errorf("google's credentials: %w", err)
 		}
 		header.Set("Authorization", "Bearer "+token)
+		if s.o.Quota != nil && s.o.Quota() != "" {
+			header.Set("X-Goog-User-Project", s.o.Quota())
+		}
 	}
 	in := struct {
 		Q      []string `json:"q"`
