@@ -180,7 +180,12 @@ func (s *Session) ask(ctx context.Context, link Link, request *stanza.Elem) (mee
 
 // refusedRequest says that the focus does not take our request: the first time, and then less and less often.
 func (s *Session) refusedRequest(e *xmpp.Error) {
-	if n := s.refusals.Add(1); n&(n-1) == 0 {
+	n := s.refusals.Add(1)
+	switch {
+	case n&(n-1) != 0:
+	case nobodyThere(e):
+		s.log.Warn("the focus is not there; going on without: look whether Jicofo runs, and is logged in at the XMPP server", "focus", s.opt.Focus.String(), "condition", e.Condition, "times", n)
+	default:
 		s.log.Warn("the focus refused the conference request; going on without", "condition", e.Condition, "text", e.Text, "times", n)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"strings"
 	"testing"
@@ -161,6 +162,22 @@ func TestFocusRefuses(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestFocusThatIsNotThereIsTold: an absent focus is told apart from one that refuses, with what to look at.
+func TestFocusThatIsNotThereIsTold(t *testing.T) {
+	for condition, want := range map[string]string{
+		"service-unavailable": "the focus is not there", "remote-server-not-found": "the focus is not there", "not-allowed": "the focus refused",
+	} {
+		var logs strings.Builder
+		s := &Session{log: slog.New(slog.NewTextHandler(&logs, nil)), opt: Options{Focus: stanza.JID{Domain: "focus.meet.test"}}}
+		for range 3 {
+			s.refusedRequest(&xmpp.Error{Condition: condition})
+		}
+		if got := logs.String(); strings.Count(got, want) != 2 || !strings.Contains(got, condition) { // the first and the second time
+			t.Errorf("%s: %s", condition, got)
+		}
 	}
 }
 
