@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -57,8 +58,12 @@ func (old *legacy) put(p property) {
 
 func (old *legacy) addFile(path string, data []byte) {
 	old.addPorts()
-	props, bad := parseProperties(path, data)
 	old.file = path
+	if bytes.IndexByte(data, 0) >= 0 {
+		old.loader.add(Error, 0, "", "is no text of properties: save it as UTF-8, if it is UTF-16")
+		return
+	}
+	props, bad := parseProperties(path, data)
 	for _, b := range bad {
 		old.loader.add(Error, b.line, "", "%v", b.err)
 	}

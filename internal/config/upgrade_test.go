@@ -31,6 +31,7 @@ func TestOldMistakesHaveALine(t *testing.T) {
 		"org.jitsi.jigasi.transcription.SAVE_TXT=yes":                                         `:5: warning: org.jitsi.jigasi.transcription.SAVE_TXT: "yes" is not true: it counts as false`,
 		"org.jitsi.jigasi.transcription.ENABLE_TRANSLATION=on":                                `:5: warning: org.jitsi.jigasi.transcription.ENABLE_TRANSLATION: "on" is not true: it counts as false`,
 		"org.jitsi.jigasi.ENABLE_SIP_STARTMUTED=yes":                                          `:5: warning: org.jitsi.jigasi.ENABLE_SIP_STARTMUTED: "yes" is not true: it counts as false`,
+		"\x00": "error: is no text of properties: save it as UTF-8",
 	} {
 		if _, found := loadOld(t, sipAccount+text+"\n"); !strings.Contains(found, want) {
 			t.Errorf("%s\nno %q in\n%s", text, want, found)
