@@ -268,14 +268,18 @@ func (b *Bot) offered(m *jingle.Message, from string) {
 	})
 }
 
+// frame is how many samples a packet has.
+const frame = 960
+
 // talk sends the tone, 50 packets a second: what the machine delays is made up for.
 func (b *Bot) talk() {
-	enc, err := codec.NewOpusEncoder(codec.OpusOptions{Rate: 48000, Bitrate: 32000, Complexity: 1}) // many people talk on few cores
+	enc, err := newEncoder()
 	if err != nil {
 		return
 	}
+	usual := steadyTone(b.opt.Tone, b.opt.DBov)
 	tone := audio.NewTone(b.opt.Tone, 48000, b.opt.DBov)
-	pcm, buf := make([]int16, 960), make([]byte, codec.MaxOpus)
+	pcm, buf := make([]int16, frame), make([]byte, codec.MaxOpus)
 	h := rtp.Header{Version: 2, PayloadType: 111, SSRC: b.ssrc, SequenceNumber: uint16(rand.Uint32())}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -294,6 +298,10 @@ func (b *Bot) talk() {
 		for ; sent < due; sent++ {
 			if b.press(&h) {
 				sent += 7 // of the eight packets of a key
+				continue
+			}
+			if usual != nil && !b.hush.Load() && b.text.Load() == nil {
+				b.say(&h, usual.pcm, usual.packets[sent%len(usual.packets)])
 				continue
 			}
 			tone.Fill(pcm)
