@@ -58,6 +58,7 @@ func TestT31_NoSecretInLogs(t *testing.T) {
 		slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})), func(cfg *config.Config) {
 			withBrewery(cfg)
 			withRegistrar(r)(cfg)
+			briefly(t)(cfg)
 			cfg.SIP.Accounts[0].Password, cfg.SIP.Trunks = "canary-sip", []string{"127.0.0.0/8"}
 			cfg.Breweries[0].XMPP.Password = "canary-xmpp"
 			cfg.Admin.Port, cfg.Admin.Token = ports.Free(t), "canary-admin-token"

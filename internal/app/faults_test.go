@@ -145,6 +145,7 @@ func TestT38_LongPartition(t *testing.T) {
 		}
 		cfg.XMPP.Server, cfg.XMPP.Ping = r.Addr(), time.Duration(soak.Count(1, 5))*time.Second
 		withBrewery(cfg)
+		briefly(t)(cfg)
 	})
 	t.Cleanup(r.Close)
 	eventually(t, 20*time.Second, "the focus sees the gateway", joined(m))

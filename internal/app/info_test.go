@@ -74,7 +74,7 @@ const inJSON = "application/json"
 // TestMessagesOfTheLobby: a phone, or the IVR before it, reads where it stands, by numbers that are counted.
 func TestMessagesOfTheLobby(t *testing.T) {
 	t.Parallel()
-	m := start(t, lab.Options{}, nil)
+	m := start(t, lab.Options{}, briefly(t))
 	a := m.Join("alpha", 620)
 	m.Join("alpha", 880)
 	eventually(t, 5*time.Second, "the people are in", func() bool { return len(a.Others()) == 1 })
@@ -95,7 +95,7 @@ func TestMessagesOfTheLobby(t *testing.T) {
 // TestMessagesOfModeration: mute and moderation both ways, each message as the IVRs of old have it.
 func TestMessagesOfModeration(t *testing.T) {
 	t.Parallel()
-	m := start(t, lab.Options{}, nil)
+	m := start(t, lab.Options{}, briefly(t))
 	a := m.Join("alpha", 620)
 	p := m.call(t, "alpha", 440, "PCMU")
 	eventually(t, 10*time.Second, "they hear each other", func() bool { return hears(a, 440)() && p.tone(620) > -26 })

@@ -100,7 +100,7 @@ func TestEndsFromTheRoom(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			m := start(t, lab.Options{}, nil)
+			m := start(t, lab.Options{}, briefly(t))
 			connected(t, m)
 			tt.do(m, m.nick(t))
 			eventually(t, 15*time.Second, "the call ends", func() bool { return len(m.app.Calls()) == 0 })

@@ -10,6 +10,7 @@ import (
 	"jigasi/internal/cause"
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
+	"jigasi/internal/prompt"
 	"jigasi/internal/sip"
 	"jigasi/internal/stanza"
 )
@@ -49,14 +50,19 @@ func TestLobby(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := start(t, lab.Options{}, nil)
+			var change func(*config.Config) // a voice says that it has to wait, unless that would take long
+			told := (*caller).voice
+			if name != "let in" {
+				change, told = briefly(t), func(p *caller) bool { return p.heardOf(pitch(prompt.LobbyWait, "en")) }
+			}
+			m := start(t, lab.Options{}, change)
 			a := m.Join("alpha", 620)
 			m.Join("alpha", 880)
 			eventually(t, 5*time.Second, "the people are in", func() bool { return len(a.Others()) == 1 })
 			m.XMPP.Room("alpha").SetLobby(true)
 			p := m.call(t, "alpha", 440, "PCMU") // answered while it waits
 			eventually(t, 5*time.Second, "the phone is in the lobby", m.waits(t))
-			eventually(t, 5*time.Second, "the phone is told that it has to wait", p.voice)
+			eventually(t, 5*time.Second, "the phone is told that it has to wait", func() bool { return told(p) })
 			if name == "let in" {
 				eventually(t, 20*time.Second, "the phone hears that it is not forgotten", func() bool { return p.tone(440) > -40 && !p.voice() })
 			}
@@ -75,7 +81,7 @@ func TestLobby(t *testing.T) {
 // TestLobbyDenied: the phone is told so, and hung up.
 func TestLobbyDenied(t *testing.T) {
 	t.Parallel()
-	m := start(t, lab.Options{}, nil)
+	m := start(t, lab.Options{}, briefly(t))
 	a := m.Join("alpha", 620)
 	eventually(t, 5*time.Second, "somebody is in", func() bool { return len(m.XMPP.Room("alpha").Nicks()) == 2 })
 	m.XMPP.Room("alpha").SetLobby(true)
@@ -86,7 +92,7 @@ func TestLobbyDenied(t *testing.T) {
 		all := m.app.Calls()
 		return len(all) == 1 && all[0].State == call.Farewell
 	})
-	eventually(t, 10*time.Second, "the phone is told", p.voice)
+	p.told(t, prompt.LobbyAccessDenied)
 	eventually(t, 20*time.Second, "the call ends", func() bool { return len(m.app.Calls()) == 0 })
 	if len(a.Others()) != 0 {
 		t.Errorf("the room sees %v", a.Others())
@@ -96,7 +102,10 @@ func TestLobbyDenied(t *testing.T) {
 // TestDialledIntoALobby: a phone that is called into a room with a lobby is answered, waits, is told, let in, and heard.
 func TestDialledIntoALobby(t *testing.T) {
 	t.Parallel()
-	m := start(t, lab.Options{}, withBrewery)
+	m := start(t, lab.Options{}, func(c *config.Config) {
+		withBrewery(c)
+		briefly(t)(c)
+	})
 	uri, answered, _ := phones(t, m.handsets, 200)
 	a := m.Join("alpha", 620)
 	m.Join("alpha", 880)
@@ -107,7 +116,7 @@ func TestDialledIntoALobby(t *testing.T) {
 	}
 	p := <-answered
 	eventually(t, 5*time.Second, "the phone is in the lobby", m.waits(t))
-	eventually(t, 10*time.Second, "the phone is told that it has to wait", p.voice)
+	p.told(t, prompt.LobbyWait)
 	if len(a.Others()) != 1 {
 		t.Errorf("the room sees %v", a.Others())
 	}
@@ -135,7 +144,10 @@ func TestPasswordOfTheRoom(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := start(t, lab.Options{}, func(c *config.Config) { c.Meeting.PasswordWait = tt.wait })
+			m := start(t, lab.Options{}, func(c *config.Config) {
+				c.Meeting.PasswordWait = tt.wait
+				briefly(t)(c)
+			})
 			a := m.Join("alpha", 620)
 			m.Join("alpha", 880)
 			eventually(t, 5*time.Second, "the people are in", func() bool { return len(a.Others()) == 1 })

@@ -56,6 +56,11 @@ func ownSounds(t *testing.T) string {
 	return dir
 }
 
+// briefly has phones told all by short tones, not by a voice that takes seconds: for tests of something else.
+func briefly(t *testing.T) func(*config.Config) {
+	return func(c *config.Config) { c.Sounds.Dir = ownSounds(t) }
+}
+
 // heardOf reports whether a tone was heard in the last five seconds, for a quarter of one.
 func (e *ear) heardOf(hz float64) bool {
 	e.mu.Lock()
