@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 		os.Exit(app.RunWith(os.Args[1:], app.Options{Version: "test", Loopback: true}, os.Stderr, func(string) string { return "" }))
 	}
 	if !raceEnabled {
-		soak.Together(16)
+		soak.Together(24)
 	}
 	goleak.VerifyTestMain(m)
 }
