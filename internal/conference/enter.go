@@ -72,7 +72,7 @@ func (s *Session) connect(ctx context.Context, t trip) (entry, error) {
 	link, err := s.opt.Dial(ctx, xo)
 	if err != nil {
 		s.unlinked.Add(1)
-		return entry{}, connectCause(err)
+		return entry{}, s.connectCause(err)
 	}
 	r := entry{link: link}
 	whole := false
@@ -91,10 +91,14 @@ func (s *Session) connect(ctx context.Context, t trip) (entry, error) {
 }
 
 // connectCause makes a cause of why there is no connection.
-func connectCause(err error) error {
+func (s *Session) connectCause(err error) error {
 	var auth *xmpp.AuthError
 	if errors.As(err, &auth) {
-		return cause.Cause{Code: cause.AuthFailed, Err: err, Text: "the XMPP server refuses our login: check user and password of the call account"}
+		account := "xmpp"
+		if s.opt.Transcriber {
+			account = "transcription, else xmpp,"
+		}
+		return cause.Cause{Code: cause.AuthFailed, Err: err, Text: "the XMPP server refuses our login: check user and password below " + account + " in the configuration"}
 	}
 	return cause.Cause{Code: cause.Unavailable, Err: err, Text: "the XMPP server cannot be reached: " + err.Error()}
 }

@@ -377,4 +377,10 @@ func TestNoConnection(t *testing.T) {
 			}
 		})
 	}
+	for transcriber, want := range map[bool]string{false: "below xmpp in", true: "below transcription, else xmpp, in"} { // where the operator looks
+		s := &Session{opt: Options{Transcriber: transcriber}}
+		if text := s.connectCause(&xmpp.AuthError{Condition: "not-authorized"}).Error(); !strings.Contains(text, want) {
+			t.Error(text)
+		}
+	}
 }
