@@ -48,6 +48,7 @@ type Options struct {
 	// OnRequest is called when somebody asks for a graceful shutdown over HTTP. It must not block.
 	OnRequest func()
 	Away      time.Duration   // how long a phone waits for a meeting that is lost; 0 is what package call says
+	Consent   time.Duration   // how long a bridge may leave our checks unanswered; 0 is what package bridge says
 	Names     *locate.Locator // finds servers by name; nil asks the system's name servers
 	Log       *slog.Logger
 }

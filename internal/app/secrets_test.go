@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"maps"
 	"os"
@@ -63,7 +64,7 @@ func TestT31_NoSecretInLogs(t *testing.T) {
 			cfg.Breweries[0].XMPP.Password = "canary-xmpp"
 			cfg.Admin.Port, cfg.Admin.Token = ports.Free(t), "canary-admin-token"
 			cfg.Media.SRTP = "optional"
-			cfg.Media.TURN = []config.TURN{{Server: "127.0.0.1:9", Transport: "udp", User: "u", Password: "canary-turn"}}
+			cfg.Media.TURN = []config.TURN{{Server: fmt.Sprintf("127.0.0.1:%d", ports.Free(t)), Transport: "tcp", User: "u", Password: "canary-turn"}}
 		})
 	eventually(t, 20*time.Second, "the focus sees the gateway and the registrar is content", func() bool { return joined(m)() && r.proofs.Load() > 0 })
 	near := m.Join("alpha", 620)

@@ -218,11 +218,14 @@ func TestEverySoundHasItsTime(t *testing.T) {
 		}
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			var away time.Duration
-			if tt.of[0] == prompt.Lost {
-				away = time.Second
+			as := app.Options{Log: logger(t)}
+			switch tt.of[0] {
+			case prompt.Lost:
+				as.Away, as.Consent = time.Second, 2*time.Second
+			case prompt.Hold:
+				as.Consent = 2 * time.Second
 			}
-			m := startAs(t, lab.Options{}, app.Options{Log: logger(t), Away: away}, func(c *config.Config) {
+			m := startAs(t, lab.Options{}, as, func(c *config.Config) {
 				c.Sounds.Dir = ownSounds(t)
 				if tt.change != nil {
 					tt.change(c)

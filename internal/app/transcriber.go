@@ -76,7 +76,7 @@ func (a *App) conference(p exchange.Place, login xmpp.Options) conference.Option
 func (a *App) bridgeOptions() bridge.Options {
 	m := a.cfg.Media
 	return bridge.Options{
-		PortMin: uint16(m.MinPort), PortMax: uint16(m.MaxPort), PublicIP: a.publicIP, Loopback: a.opt.Loopback, Loop: a.loop, Relays: relays(a.cfg), RelayTLS: a.relayTLS, DSCP: m.DSCP,
+		PortMin: uint16(m.MinPort), PortMax: uint16(m.MaxPort), PublicIP: a.publicIP, Loopback: a.opt.Loopback, Loop: a.loop, Relays: relays(a.cfg), RelayTLS: a.relayTLS, DSCP: m.DSCP, ConsentLimit: a.opt.Consent,
 	}
 }
 
