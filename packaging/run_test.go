@@ -190,6 +190,9 @@ func TestDebServiceAndScripts(t *testing.T) {
 		if got := output(t, "tar", "-tzf", filepath.Join(c.Dir, strings.TrimSpace(string(out)))); !strings.Contains(got, "about-stats") || !strings.Contains(got, "process-status") {
 			t.Error(got)
 		}
+		if list() != `["acc-2"]` { // it was asked what it does, and goes on
+			t.Error(list())
+		}
 	})
 	c := exec.Command(m.path("usr/share/jigasi/graceful_shutdown.sh"), "-p", strconv.Itoa(p.Process.Pid), "-h", p.url)
 	c.Env = append(os.Environ(), "JIGASI_POLL_SECONDS=1")

@@ -254,6 +254,11 @@ net.java.sip.communicator.impl.protocol.sip.acc1.SERVER_PORT=%d
 	if status := check.end(t); status != 1 || !strings.Contains(check.said(), "not registered: the server answered") {
 		t.Error("nothing is registered, and healthcheck says", status, check.said())
 	}
+	if err := p.Process.Signal(syscall.SIGQUIT); err != nil { // kill -3: what a Java program survives
+		t.Fatal(err)
+	}
+	p.until(t, "it tells what it does", func() bool { return strings.Contains(p.said(), "goroutine profile: ") })
+	p.serves(t)
 	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"runtime/pprof"
+	"sync"
 	"syscall"
 	"time"
 
@@ -54,6 +56,7 @@ func run(args []string, o Options, stderr io.Writer, env func(string) string) in
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
+	defer dumps(stderr)()
 	asked := make(chan struct{}, 1)
 	o.Log, o.OnRequest = log, func() {
 		select {
@@ -79,6 +82,29 @@ func run(args []string, o Options, stderr io.Writer, env func(string) string) in
 	}
 	systemd.stopping()
 	return a.stop(signals, cfg.Limits.Drain)
+}
+
+// dumps has SIGQUIT write what all goroutines do, and the process go on: a Java program answers so, and operators who
+// ask this one as they did would end all calls.
+func dumps(w io.Writer) (stop func()) {
+	asked, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(asked, syscall.SIGQUIT)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-asked:
+				_ = pprof.Lookup("goroutine").WriteTo(w, 1) // nobody reads it then
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() {
+		signal.Stop(asked)
+		close(done)
+		wg.Wait()
+	}
 }
 
 // stop drains and closes. A signal meanwhile cuts the drain short.

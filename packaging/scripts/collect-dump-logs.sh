@@ -17,6 +17,7 @@ for page in about/version about/health about/stats debug metrics readyz; do
 done
 for f in status limits; do cat "/proc/$pid/$f" >"$out/process-$f" 2>/dev/null || true; done
 ls "/proc/$pid/fd" 2>/dev/null | wc -l >"$out/process-open-files" || true
+kill -QUIT "$pid" 2>/dev/null && sleep 1 || true # it tells its log what its goroutines do, and goes on
 tail -n 20000 "${JIGASI_LOG:-/var/log/jitsi/jigasi.log}" >"$out/jigasi.log" 2>/dev/null || true
 tar -czf "jigasi-dumps-$stamp-$pid.tgz" -C "$work" "$(basename "$out")"
 echo "jigasi-dumps-$stamp-$pid.tgz"
