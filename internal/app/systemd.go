@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"syscall"
 	"time"
 
 	"jigasi/internal/xlog"
@@ -14,6 +15,7 @@ import (
 // Without systemd it does nothing. It has one goroutine, which close ends.
 type supervisor struct {
 	conn net.Conn // nil without systemd
+	raw  syscall.RawConn
 	quit chan struct{}
 	done chan struct{}
 }
@@ -26,7 +28,10 @@ func supervise(env func(string) string, ticks func() int64, log *slog.Logger) *s
 		close(s.done)
 		return s
 	}
-	conn, err := net.Dial("unixgram", path) // a leading @ is an abstract name for Go as well
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"}) // a leading @ is an abstract name for Go as well
+	if err == nil {
+		s.raw, err = conn.SyscallConn()
+	}
 	if err != nil {
 		log.Warn("systemd cannot be told", xlog.Err, err)
 		close(s.done)
@@ -69,7 +74,10 @@ func (s *supervisor) stopping() {
 
 func (s *supervisor) tell(what string) {
 	if s.conn != nil {
-		_, _ = s.conn.Write([]byte(what)) // systemd is gone, or slow: nobody to tell
+		_ = s.raw.Write(func(fd uintptr) bool {
+			_, _ = syscall.Write(int(fd), []byte(what)) // systemd is gone, or slow: nobody to tell
+			return true                                 // and nobody waits until there is room
+		})
 	}
 }
 

@@ -63,3 +63,34 @@ func TestSystemd(t *testing.T) {
 		s.close()
 	}
 }
+
+// TestSystemdThatDoesNotListen: its socket is full soon, and that holds nobody up.
+func TestSystemdThatDoesNotListen(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "notify")
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	env := map[string]string{"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "3000"}
+	var ticks atomic.Int64
+	s := supervise(func(k string) string { return env[k] }, func() int64 { return ticks.Add(1) }, slog.New(slog.DiscardHandler))
+	for end := time.Now().Add(20 * time.Second); ticks.Load() < 700 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		// more words than any socket of systemd's holds
+	}
+	if n := ticks.Load(); n < 700 {
+		t.Errorf("the watchdog was told %d times", n)
+	}
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		s.stopping()
+		s.close()
+	}()
+	select {
+	case <-told:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the gateway waits for systemd")
+	}
+}
