@@ -22,11 +22,14 @@ type dialect struct {
 	up              audio.Tripler // 16 kHz to the 24 kHz that the service takes
 	down            audio.Halver
 	part            []int16 // less than 20 ms
+	turns           *turns  // nil: the service finds them
 
 	mu    sync.Mutex
 	sent  time.Duration
-	bye   bool // no more sound
-	last  bool // and the last item is known
+	gone  time.Duration   // of that, up to which it is with the service
+	cuts  []time.Duration // of turns that we have ended, and whose item is not known yet
+	bye   bool            // no more sound
+	last  bool            // and the last item is known
 	order []string
 	items map[string]*item
 }
@@ -44,9 +47,12 @@ func (d *dialect) Hello(s socket.Sender) error {
 	if d.language != "" {
 		words["language"] = d.language
 	}
+	var detect any = m{"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500}
+	if live(d.model) {
+		d.turns, detect = &turns{}, nil
+	}
 	return send(s, m{"type": "session.update", "session": m{"type": "transcription", "audio": m{"input": m{
-		"format": m{"type": "audio/pcm", "rate": 24000}, "transcription": words,
-		"turn_detection": m{"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500},
+		"format": m{"type": "audio/pcm", "rate": 24000}, "transcription": words, "turn_detection": detect,
 	}}}})
 }
 
@@ -64,8 +70,26 @@ func (d *dialect) Sound(s socket.Sender, pcm []byte) error {
 	d.mu.Unlock()
 	var out []byte
 	for ; len(pcm) > 1; pcm = pcm[2:] {
-		if d.part = append(d.part, int16(binary.LittleEndian.Uint16(pcm))); len(d.part) == frame {
-			out = d.raise(out)
+		if d.part = append(d.part, int16(binary.LittleEndian.Uint16(pcm))); len(d.part) < frame {
+			continue
+		}
+		event := ""
+		if d.turns != nil {
+			event = d.turns.next(d.part)
+		}
+		out = d.raise(out)
+		d.mu.Lock()
+		d.gone += 20 * time.Millisecond
+		d.mu.Unlock()
+		if event == "" {
+			continue
+		}
+		if err := d.append(s, out); err != nil {
+			return err
+		}
+		out = nil
+		if err := d.turn(s, event); err != nil {
+			return err
 		}
 	}
 	return d.append(s, out)
@@ -102,8 +126,11 @@ func (d *dialect) Bye(s socket.Sender) error {
 		}
 	}
 	d.mu.Lock()
-	d.bye = true
+	d.bye, d.gone = true, d.sent
 	d.mu.Unlock()
+	if d.turns != nil {
+		return d.turn(s, "commit")
+	}
 	return s.Text([]byte(`{"type":"input_audio_buffer.commit"}`))
 }
 
@@ -142,6 +169,10 @@ func (d *dialect) Heard(b []byte) ([]recognize.Result, bool, error) {
 	case "input_audio_buffer.speech_stopped":
 		d.item(h.Item).end = time.Duration(h.EndMS) * time.Millisecond
 	case "input_audio_buffer.committed":
+		if d.turns != nil {
+			d.cut(d.item(h.Item))
+			break
+		}
 		// The answer to our own commit is one without an end of speech before it; others may cross it.
 		d.last = d.item(h.Item).end == 0 && d.bye
 	case words + "delta":
@@ -158,7 +189,10 @@ func (d *dialect) Heard(b []byte) ([]recognize.Result, bool, error) {
 		if h.Error.Code != "input_audio_buffer_commit_empty" {
 			return nil, false, fmt.Errorf("the service reports an error %q", code.FindString(h.Error.Code))
 		}
-		d.last = d.bye
+		if n := len(d.cuts); n > 0 { // it was the last one
+			d.cuts = d.cuts[:n-1]
+		}
+		d.last = d.bye && len(d.cuts) == 0
 	}
 	if len(d.order) > maxItems {
 		return nil, false, errors.New("the service finishes none of its items")
@@ -186,6 +220,9 @@ func (d *dialect) ripe(touched string) []recognize.Result {
 		r := recognize.Result{Text: i.text, Final: i.done, Confidence: 1, Start: i.start, End: i.end}
 		if i.end == 0 {
 			r.End = d.sent // it was not the service that cut here
+		}
+		if d.turns != nil && !i.done {
+			r.End = recognize.Unknown
 		}
 		if !i.done {
 			if i.text != "" && (id == touched || len(out) > 0) {
