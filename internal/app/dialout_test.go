@@ -107,7 +107,7 @@ func TestDialOut(t *testing.T) {
 	eventually(t, 5*time.Second, "they hear each other", func() bool { return hears(b, 440)() && p.tone(620) > -26 })
 	eventually(t, time.Second, "the room reads Connected", func() bool {
 		pr := b.Sees(occupant.Resource)
-		return pr != nil && textOf(pr, "status") == "Connected"
+		return pr != nil && lab.TextOf(pr, "status") == "Connected"
 	})
 	shown := map[string]string{}
 	for _, h := range b.Sees(occupant.Resource).Kid("http://jitsi.org/protocol/jigasi", "initiator").Kids {
@@ -134,7 +134,7 @@ func TestDialOutBusyIsShown(t *testing.T) {
 	nick := stanza.ParseJID(strings.TrimPrefix(res.Kid("urn:xmpp:rayo:1", "ref").Get("uri"), "xmpp:")).Resource
 	eventually(t, 3*time.Second, "the room reads why", func() bool {
 		pr := b.Sees(nick)
-		return pr != nil && strings.Contains(textOf(pr, "status"), "Busy")
+		return pr != nil && strings.Contains(lab.TextOf(pr, "status"), "Busy")
 	})
 	eventually(t, 7*time.Second, "the call ends after that", func() bool { return len(m.app.Calls()) == 0 })
 }
@@ -204,7 +204,7 @@ func TestDialOutUnansweredIsShown(t *testing.T) {
 	nick := m.nick(t)
 	eventually(t, 6*time.Second, "the room reads why", func() bool {
 		pr := b.Sees(nick)
-		return pr != nil && strings.Contains(textOf(pr, "status"), "did not answer")
+		return pr != nil && strings.Contains(lab.TextOf(pr, "status"), "did not answer")
 	})
 	eventually(t, 8*time.Second, "the call ends after that", func() bool { return len(m.app.Calls()) == 0 })
 }
@@ -234,7 +234,7 @@ func TestDialHangupWhileRinging(t *testing.T) {
 	nick := m.nick(t)
 	eventually(t, 3*time.Second, "the room reads Ringing", func() bool {
 		pr := b.Sees(nick)
-		return pr != nil && textOf(pr, "status") == "Ringing"
+		return pr != nil && lab.TextOf(pr, "status") == "Ringing"
 	})
 	m.XMPP.Room("alpha").Kick(nick, "enough", false)
 	select {

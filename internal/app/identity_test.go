@@ -83,7 +83,7 @@ func TestNumbersAreMasked(t *testing.T) {
 			nick := m.nick(t)
 			eventually(t, 10*time.Second, "the room sees "+want, func() bool {
 				p := a.Sees(nick)
-				return p != nil && textOf(p, "nick") == want
+				return p != nil && lab.TextOf(p, "nick") == want
 			})
 			if c := m.app.Calls()[0]; c.Account != "pbx" {
 				t.Errorf("%+v", c)

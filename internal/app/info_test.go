@@ -95,17 +95,14 @@ func TestMessagesOfTheLobby(t *testing.T) {
 // TestMessagesOfModeration: mute and moderation both ways, each message as the IVRs of old have it.
 func TestMessagesOfModeration(t *testing.T) {
 	t.Parallel()
-	m := start(t, lab.Options{}, briefly(t))
-	a := m.Join("alpha", 620)
-	p := m.call(t, "alpha", 440, "PCMU")
-	eventually(t, 10*time.Second, "they hear each other", func() bool { return hears(a, 440)() && p.tone(620) > -26 })
-	nick, r := m.nick(t), m.XMPP.Room("alpha")
+	m, a, p := moderated(t, briefly(t))
+	nick := m.nick(t)
 	muted := func(want string) func() bool {
 		return func() bool {
-			return textOf(a.Sees(nick), "audiomuted") == want && hears(a, 440)() == (want == "false")
+			return lab.TextOf(a.Sees(nick), "audiomuted") == want && hears(a, 440)() == (want == "false")
 		}
 	}
-	moderation := func(what string) { r.Moderate(nick, `{"type":"av_moderation",`+what+`,"mediaType":"audio"}`) }
+	moderation := func(what string) { m.moderate(nick, what) }
 	ask := func(id string) {
 		t.Helper()
 		if s := p.says(t, inJSON, `{"type":"muteRequest","id":"`+id+`","data":{"audio":false}}`); s != 200 {
@@ -128,7 +125,7 @@ func TestMessagesOfModeration(t *testing.T) {
 	eventually(t, 10*time.Second, "it is silent again", muted("true"))
 	ask("two")
 	p.reads(t, n, `"id":"two","status":"FAILED"}`)
-	eventually(t, 10*time.Second, "its hand is raised", func() bool { return textOf(a.Sees(nick), "jitsi_participant_raisedHand") != "" })
+	eventually(t, 10*time.Second, "its hand is raised", func() bool { return lab.TextOf(a.Sees(nick), "jitsi_participant_raisedHand") != "" })
 	moderation(`"approved":true`)
 	p.reads(t, n, `{"t":9}`)
 	ask("three")
@@ -198,14 +195,15 @@ func TestHeartbeats(t *testing.T) {
 	})
 	m.Join("alpha", 620)
 	m.Join("alpha", 880)
-	alive, dead := m.call(t, "alpha", 440, "PCMU"), m.call(t, "alpha", 500, "PCMU")
-	alive.infoMu.Lock()
-	alive.answer = func(body string) {
+	alive, why := m.place(t, wish{room: "alpha", hz: 440, codecs: []string{"PCMU"}, infos: func(c *caller, body string) {
 		if body == `{"t":11}` {
-			alive.d.Info(inJSON, []byte(body), nil)
+			c.d.Info(inJSON, []byte(body), nil)
 		}
+	}})
+	if alive == nil {
+		t.Fatal(why)
 	}
-	alive.infoMu.Unlock()
+	dead := m.call(t, "alpha", 500, "PCMU")
 	select {
 	case <-dead.over:
 	case <-time.After(patience):

@@ -78,7 +78,7 @@ func TestKeysOfThePhone(t *testing.T) {
 			eventually(t, 10*time.Second, "the keys come", func() bool { return len(b.Keys(nick)) > 4 && b.Keys(nick)[4].Ends == 3 })
 			eventually(t, 10*time.Second, "a hand is raised", func() bool { return b.Sees(nick).Kid("", "jitsi_participant_raisedHand") != nil })
 			press(p, "*6")
-			eventually(t, 10*time.Second, "the phone is mute", func() bool { return textOf(b.Sees(nick), "audiomuted") == "true" && !hears(b, 440)() })
+			eventually(t, 10*time.Second, "the phone is mute", func() bool { return lab.TextOf(b.Sees(nick), "audiomuted") == "true" && !hears(b, 440)() })
 			press(p, "7*6")
 			eventually(t, 10*time.Second, "the phone is heard again", hears(b, 440))
 			press(p, "8")

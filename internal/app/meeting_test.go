@@ -21,7 +21,6 @@ import (
 	"jigasi/internal/rtpport"
 	"jigasi/internal/sdp"
 	"jigasi/internal/sip"
-	"jigasi/internal/stanza"
 )
 
 // meeting is a lab with the real gateway in it.
@@ -177,6 +176,7 @@ func (m *meeting) tryCall(t *testing.T, room string, hz float64, codecs ...strin
 type wish struct {
 	room    string
 	hz      float64
+	infos   func(c *caller, body string) // what it does about an INFO; nil: nothing
 	codecs  []string
 	srtp    sdp.Policy
 	from    string
@@ -192,6 +192,9 @@ func (m *meeting) place(t *testing.T, w wish) (*caller, cause.Cause) {
 		w.from = "sip:+4930123@phone.test"
 	}
 	c := &caller{ear: &ear{hz: w.hz}, over: make(chan struct{})}
+	if w.infos != nil {
+		c.answer = func(body string) { w.infos(c, body) }
+	}
 	var err error
 	loop := netip.MustParseAddr("127.0.0.1")
 	if c.port, err = rtpport.Open(rtpport.Options{Pool: m.pool, Clock: m.clock, LocalIP: loop, OnKey: c.pressed}); err != nil {
@@ -300,6 +303,7 @@ func TestPhoneAndTwoPeopleHearEachOther(t *testing.T) {
 				continue
 			}
 			t.Run(codec, func(t *testing.T) {
+				t.Parallel()
 				m := start(t, lab.Options{XML: xml}, nil)
 				a, b := m.Join("alpha", 620), m.Join("alpha", 880)
 				p := m.call(t, "alpha", 440, codec)
@@ -311,7 +315,7 @@ func TestPhoneAndTwoPeopleHearEachOther(t *testing.T) {
 				if all := m.app.Calls(); len(all) != 1 || all[0].State != call.Active {
 					t.Errorf("calls %+v", all)
 				}
-				if pr := a.Sees(m.app.Calls()[0].Occupant.Resource); pr == nil || textOf(pr, "status") != "Connected" {
+				if pr := a.Sees(m.app.Calls()[0].Occupant.Resource); pr == nil || lab.TextOf(pr, "status") != "Connected" {
 					t.Errorf("the room sees %v", pr)
 				}
 				p.d.Hangup(cause.Cause{Code: cause.Normal})
@@ -331,12 +335,4 @@ func (m *meeting) gateway() string {
 		at = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), at.Port())
 	}
 	return at.String()
-}
-
-// textOf is what a child of an element says; "" where either is not there.
-func textOf(e *stanza.Elem, name string) string {
-	if k := e.Kid("", name); k != nil {
-		return k.Text
-	}
-	return ""
 }

@@ -10,6 +10,7 @@ import (
 	"jigasi/internal/cause"
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
+	"jigasi/internal/lab/bot"
 	"jigasi/internal/prompt"
 	"jigasi/internal/sip"
 	"jigasi/internal/stanza"
@@ -193,36 +194,48 @@ func TestMutedByAModerator(t *testing.T) {
 		t.Error("the focus does not let a moderator mute the phone")
 	}
 	eventually(t, 5*time.Second, "the phone is not heard", func() bool { return !hears(a, 440)() })
-	eventually(t, 5*time.Second, "the room sees it", func() bool { return textOf(a.Sees(nick), "audiomuted") == "true" })
+	eventually(t, 5*time.Second, "the room sees it", func() bool { return lab.TextOf(a.Sees(nick), "audiomuted") == "true" })
 	eventually(t, 5*time.Second, "the phone is told", p.voice)
 	eventually(t, 15*time.Second, "the phone hears the meeting as before", func() bool { return p.tone(620) > -22 && !p.voice() })
 	p.port.SendKey('*', 100)
 	p.port.SendKey('6', 100)
 	eventually(t, 5*time.Second, "the phone is heard again", hears(a, 440))
-	eventually(t, 5*time.Second, "the room sees that too", func() bool { return textOf(a.Sees(nick), "audiomuted") == "false" })
+	eventually(t, 5*time.Second, "the room sees that too", func() bool { return lab.TextOf(a.Sees(nick), "audiomuted") == "false" })
+}
+
+// moderated is a meeting of a person and a phone that hear each other.
+func moderated(t *testing.T, change func(*config.Config)) (*meeting, *bot.Bot, *caller) {
+	t.Helper()
+	m := start(t, lab.Options{}, change)
+	a := m.Join("alpha", 620)
+	p := m.call(t, "alpha", 440, "PCMU")
+	eventually(t, 10*time.Second, "they hear each other", func() bool { return hears(a, 440)() && p.tone(620) > -26 })
+	return m, a, p
+}
+
+// moderate has the room tell an occupant what moderation means for its sound.
+func (m *meeting) moderate(nick, what string) {
+	m.XMPP.Room("alpha").Moderate(nick, `{"type":"av_moderation",`+what+`,"mediaType":"audio"}`)
 }
 
 // TestModerationOfThePhone: without permission *6 raises a hand, with it the phone is heard.
 func TestModerationOfThePhone(t *testing.T) {
 	t.Parallel()
-	m := start(t, lab.Options{}, nil)
-	a := m.Join("alpha", 620)
-	p := m.call(t, "alpha", 440, "PCMU")
-	eventually(t, 6*time.Second, "they hear each other", func() bool { return hears(a, 440)() && p.tone(620) > -26 })
-	nick, r := m.nick(t), m.XMPP.Room("alpha")
-	r.Moderate(nick, `{"type":"av_moderation","enabled":true,"mediaType":"audio"}`)
+	m, a, p := moderated(t, nil)
+	nick := m.nick(t)
+	m.moderate(nick, `"enabled":true`)
 	m.Focus.Mute("alpha", nick)
-	eventually(t, 5*time.Second, "the room sees that it is muted", func() bool { return textOf(a.Sees(nick), "audiomuted") == "true" })
+	eventually(t, 5*time.Second, "the room sees that it is muted", func() bool { return lab.TextOf(a.Sees(nick), "audiomuted") == "true" })
 	eventually(t, 5*time.Second, "the phone is not heard", func() bool { return !hears(a, 440)() })
 	star6 := func() { p.port.SendKey('*', 100); p.port.SendKey('6', 100) }
 	star6()
 	eventually(t, 5*time.Second, "the room sees a raised hand", func() bool { return a.Sees(nick).Kid("", "jitsi_participant_raisedHand") != nil })
 	eventually(t, 5*time.Second, "the phone is not heard without permission", func() bool { return !hears(a, 440)() })
-	r.Moderate(nick, `{"type":"av_moderation","approved":true,"mediaType":"audio"}`)
+	m.moderate(nick, `"approved":true`)
 	eventually(t, 5*time.Second, "the phone is told", p.voice)
 	star6()
 	eventually(t, 10*time.Second, "the phone is heard", hears(a, 440))
-	eventually(t, 5*time.Second, "the hand is down", func() bool { return textOf(a.Sees(nick), "jitsi_participant_raisedHand") == "0" })
+	eventually(t, 5*time.Second, "the hand is down", func() bool { return lab.TextOf(a.Sees(nick), "jitsi_participant_raisedHand") == "0" })
 }
 
 // TestRecordingIsAnnounced: also to who comes when it is on; not where the operator has switched it off.

@@ -27,12 +27,12 @@ func TestSessionIsResumed(t *testing.T) {
 		t.Error("the phone cannot be muted")
 	}
 	eventually(t, 10*time.Second, "the phone is not heard", func() bool { return !hears(a, 440)() })
-	eventually(t, 10*time.Second, "the room sees it", func() bool { return textOf(a.Sees(nick), "audiomuted") == "true" })
+	eventually(t, 10*time.Second, "the room sees it", func() bool { return lab.TextOf(a.Sees(nick), "audiomuted") == "true" })
 	m.XMPP.DropAll()
 	p.port.SendKey('*', 100)
 	p.port.SendKey('6', 100)
 	eventually(t, 10*time.Second, "the phone is heard again", hears(a, 440))
-	eventually(t, 10*time.Second, "the room sees that", func() bool { return textOf(a.Sees(nick), "audiomuted") == "false" })
+	eventually(t, 10*time.Second, "the room sees that", func() bool { return lab.TextOf(a.Sees(nick), "audiomuted") == "false" })
 	eventually(t, 10*time.Second, "everybody hears everybody still", heard)
 	if got := m.nick(t); got != nick || m.Bridge.Opened() != opened || m.Focus.Restarts(nick) != 0 || seen == nil {
 		t.Errorf("%s has become %s, with %d new endpoints", nick, got, m.Bridge.Opened()-opened)

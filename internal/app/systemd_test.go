@@ -12,6 +12,7 @@ import (
 // TestSystemd: systemd hears that the gateway is ready, that its clock turns, and that it stops; a
 // clock that stands still is not called alive.
 func TestSystemd(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "notify")
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {

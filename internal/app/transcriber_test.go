@@ -221,7 +221,7 @@ func TestTranscriber(t *testing.T) {
 	}
 	eventually(t, 10*time.Second, "it shows that it transcribes", func() bool { return slices.Equal(a.Status(nick), []string{"ON"}) })
 	shown := a.Sees(nick)
-	if text := shown.String(); textOf(shown, "nick") != "Transcriber" || !strings.Contains(text, "jitsi.org/protocol/transcriber") || !strings.Contains(text, "X-outbound-call-initiator-user") || shown.Kid("", "audiomuted") != nil {
+	if text := shown.String(); lab.TextOf(shown, "nick") != "Transcriber" || !strings.Contains(text, "jitsi.org/protocol/transcriber") || !strings.Contains(text, "X-outbound-call-initiator-user") || shown.Kid("", "audiomuted") != nil {
 		t.Errorf("shows %v", shown)
 	}
 	got := speak(t, a, a, b)

@@ -26,6 +26,14 @@ const Node = "v1." + Domain
 // Brewery is the room of the gateways.
 const Brewery = "jigasibrewery@internal.auth." + Domain
 
+// TextOf is what a child of an element says, such as the status in a presence; "" where either is not there.
+func TextOf(e *stanza.Elem, name string) string {
+	if k := e.Kid("", name); k != nil {
+		return k.Text
+	}
+	return ""
+}
+
 // Options makes a meeting.
 type Options struct {
 	XML  bool // the focus sends sources as XML

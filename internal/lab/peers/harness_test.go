@@ -22,7 +22,6 @@ import (
 	"jigasi/internal/config"
 	"jigasi/internal/lab"
 	"jigasi/internal/lab/bot"
-	"jigasi/internal/stanza"
 )
 
 // gateway is a lab with the real gateway in it.
@@ -201,12 +200,4 @@ func fill(t *testing.T, dir, name string, values map[string]string) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// textOf is what a child of an element says; "" where either is not there.
-func textOf(e *stanza.Elem, name string) string {
-	if k := e.Kid("", name); k != nil {
-		return k.Text
-	}
-	return ""
 }

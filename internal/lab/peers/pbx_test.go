@@ -13,6 +13,7 @@ import (
 
 	"jigasi/internal/codec"
 	"jigasi/internal/config"
+	"jigasi/internal/lab"
 	"jigasi/internal/lab/bot"
 
 	"github.com/pion/rtp"
@@ -119,7 +120,7 @@ func TestT58_SippHoldsWithMusic(t *testing.T) {
 	leak := -120.0
 	eventually(t, 20*time.Second, "the PBX takes the call back", func() bool {
 		leak = max(leak, loudest(p, musicHz))
-		return strings.Contains(textOf(p.Sees(nick), "status"), "Connected")
+		return strings.Contains(lab.TextOf(p.Sees(nick), "status"), "Connected")
 	})
 	eventually(t, 20*time.Second, "the person hears the PBX again", func() bool {
 		leak = max(leak, loudest(p, musicHz))

@@ -13,6 +13,7 @@ import (
 	"jigasi/internal/app"
 	"jigasi/internal/call"
 	"jigasi/internal/config"
+	"jigasi/internal/lab"
 	"jigasi/internal/lab/phone"
 )
 
@@ -77,7 +78,7 @@ func TestProsodyCarriesACall(t *testing.T) {
 				t.Fatalf("calls %+v", c)
 			}
 			seen := a.Sees(g.Calls()[0].Occupant.Resource)
-			if seen == nil || textOf(seen, "status") != "Connected" || seen.Kid("http://jabber.org/protocol/nick", "nick") == nil {
+			if seen == nil || lab.TextOf(seen, "status") != "Connected" || seen.Kid("http://jabber.org/protocol/nick", "nick") == nil {
 				t.Errorf("the room sees %v", seen)
 			}
 			hangup(t, p)

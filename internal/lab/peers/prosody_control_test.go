@@ -86,7 +86,7 @@ func TestProsodyDialOut(t *testing.T) {
 	all(t, 20*time.Second, a, b, p)
 	eventually(t, 10*time.Second, "the room reads Connected", func() bool {
 		seen := a.Sees(at.Resource)
-		return seen != nil && textOf(seen, "status") == "Connected"
+		return seen != nil && lab.TextOf(seen, "status") == "Connected"
 	})
 	eventually(t, 15*time.Second, "the brewery counts the call", func() bool {
 		all := m.focus.Gateways()

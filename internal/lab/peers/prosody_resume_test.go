@@ -8,6 +8,7 @@ import (
 
 	"jigasi/internal/call"
 	"jigasi/internal/config"
+	"jigasi/internal/lab"
 )
 
 // TestProsodyResumesASession: the connection is lost, by either transport, whether the server knows it or not; the phone keeps its
@@ -39,7 +40,7 @@ func TestProsodyResumesASession(t *testing.T) {
 				for _, want := range []string{"true", "false"} {
 					s.p.SendDigit('*', 100*time.Millisecond)
 					s.p.SendDigit('6', 100*time.Millisecond)
-					eventually(t, 20*time.Second, "the room reads audiomuted "+want, func() bool { return textOf(s.a.Sees(nick), "audiomuted") == want })
+					eventually(t, 20*time.Second, "the room reads audiomuted "+want, func() bool { return lab.TextOf(s.a.Sees(nick), "audiomuted") == want })
 				}
 				if c := s.g.Calls(); len(c) != 1 || c[0].State != call.Active || c[0].Occupant.Resource != nick || m.bridge.Opened() != opened {
 					t.Errorf("calls %+v, %d new endpoints", c, m.bridge.Opened()-opened)

@@ -44,7 +44,7 @@ func reads(t *testing.T, b *bot.Bot, nick, words string) {
 	last := ""
 	eventually(t, 20*time.Second, "the room reads "+words, func() bool {
 		if pr := b.Sees(nick); pr != nil && pr.Kid("", "status") != nil {
-			last = textOf(pr, "status")
+			last = lab.TextOf(pr, "status")
 		}
 		return strings.Contains(last, words)
 	})
