@@ -44,6 +44,7 @@ func TestDelaysAreThoseOfTheWay(t *testing.T) {
 }
 
 func TestCodecDelayIsThatOfOpus(t *testing.T) {
+	t.Parallel()
 	s, err := speakerPackets(probePCM(false, 48000))
 	if err != nil {
 		t.Fatal(err)
@@ -61,6 +62,7 @@ func TestCodecDelayIsThatOfOpus(t *testing.T) {
 // TestPilotsAreHeardThroughTheCodecs: the judgment passes what only the codecs have touched, and
 // nothing else.
 func TestPilotsAreHeardThroughTheCodecs(t *testing.T) {
+	t.Parallel()
 	for voice := range voices {
 		pcm := voicePCM(voice, true, 8000)
 		if level := audio.Level(pcm); level < 15 || level > 30 {

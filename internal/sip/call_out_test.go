@@ -320,6 +320,7 @@ func TestT42_NextServer(t *testing.T) {
 
 // T23: nothing that comes from elsewhere makes a header.
 func TestT23_NoHeaderInjection(t *testing.T) {
+	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
 	pieces := []string{"a", "\r\n", "\n", "\r", "Evil: 1", "\x00", ";", "<", ">", `"`, `\`, "ä", " ", "\t", "\r\n\r\n", "Via: x", ":", ","}
 	nasty := func() string {

@@ -64,6 +64,7 @@ func live(d *sip.Dialog, n int, ended *atomic.Int32) {
 
 // T20: with a fifth of all messages lost, every call ends, and nothing of it is left 40 s later.
 func TestT20_NothingStaysUnderLoss(t *testing.T) {
+	t.Parallel()
 	count := soak.Count(300, 1000)
 	synctest.Test(t, func(t *testing.T) {
 		a := newAir()

@@ -85,6 +85,7 @@ func (p *pbx) registered() (n int) {
 // T43: hundreds of accounts do not storm their registrar, at the start, while it is away, when it is back, when it
 // asks for time, and when they are refreshed.
 func TestT43_ManyAccounts(t *testing.T) {
+	t.Parallel()
 	count := soak.Count(100, 1000)
 	o := sip.Options{}
 	for i := range count {
@@ -177,6 +178,7 @@ func TestT43_ChangesOfTheRegistrar(t *testing.T) {
 // T13: nobody can guess his way in: the gateway asks for no password, takes none, and answers who tries as
 // little as any other stranger; each proof of its own is made for one request.
 func TestT13_NothingToGuess(t *testing.T) {
+	t.Parallel()
 	const count = 10000
 	for _, open := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

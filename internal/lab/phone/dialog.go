@@ -107,7 +107,7 @@ func stopped() *time.Timer {
 
 // insist sends a message now and again until settle; if that never comes the call is over.
 func (p *Phone) insist(b []byte, to netip.AddrPort, failed string) {
-	p.again, p.to, p.wait, p.expiry, p.failed = b, to, t1, time.Now().Add(giveUp), failed
+	p.again, p.to, p.wait, p.expiry, p.failed = b, to, p.opt.Resend, time.Now().Add(giveUp), failed
 	p.sock.send(b, to)
 	p.sends.Reset(p.wait)
 }

@@ -31,6 +31,7 @@ type Options struct {
 	Tone    float64        // in Hz; 0 means we are silent
 	DBov    float64        // RMS level of the tone; 0 means -20
 	Slow    bool           // Dial: an INVITE without SDP (delayed offer)
+	Resend  time.Duration  // until a request or an answer is sent again, T1 of RFC 3261; 0 means 500 ms
 	// On is told each step as it happens: "INVITE sent", "180 Ringing", "200 OK",
 	// "first sound heard by the phone", "BYE received". It must not call Hangup or Close.
 	On  func(event string, at time.Time)
@@ -43,6 +44,9 @@ func (o Options) whole() Options {
 	}
 	if o.DBov == 0 {
 		o.DBov = -20
+	}
+	if o.Resend == 0 {
+		o.Resend = t1
 	}
 	if o.On == nil {
 		o.On = func(string, time.Time) {}

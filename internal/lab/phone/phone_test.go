@@ -9,10 +9,15 @@ import (
 	"testing"
 	"time"
 
+	"jigasi/internal/lab/soak"
+
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	soak.Together(8)
+	goleak.VerifyTestMain(m)
+}
 
 // told collects what On says.
 type told struct {
@@ -34,7 +39,7 @@ func (s *told) has(event string) bool {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(3 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never: %s", what)
 		}
@@ -45,7 +50,7 @@ func within(t *testing.T, what string, c <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-c:
-	case <-time.After(3 * time.Second):
+	case <-time.After(20 * time.Second):
 		t.Fatalf("never: %s", what)
 	}
 }
@@ -78,6 +83,7 @@ func soon(t *testing.T) context.Context {
 }
 
 func TestTwoPhonesHearEachOther(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		codec string
 		slow  bool
@@ -211,7 +217,7 @@ func TestTheCalledHangsUp(t *testing.T) {
 // TestLoss: a network between that loses the first of each kind of message.
 func TestLoss(t *testing.T) {
 	t.Parallel()
-	l := line(t, Taking{}, Options{})
+	l := line(t, Taking{}, Options{Resend: 100 * time.Millisecond})
 	relay, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
 	if err != nil {
 		t.Fatal(err)
@@ -257,7 +263,7 @@ func TestLoss(t *testing.T) {
 			_, _ = relay.WriteToUDPAddrPort(m.bytes(), to)
 		}
 	})
-	p := dial(t, Options{Server: relay.LocalAddr().(*net.UDPAddr).AddrPort(), User: "room"})
+	p := dial(t, Options{Server: relay.LocalAddr().(*net.UDPAddr).AddrPort(), User: "room", Resend: 100 * time.Millisecond})
 	q := <-l.Calls()
 	within(t, "up", p.Up())
 	within(t, "acknowledged", q.Up())
