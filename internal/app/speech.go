@@ -23,7 +23,7 @@ func (s *speech) open(c config.Transcription, log *slog.Logger) error {
 	if s.services != nil {
 		return nil
 	}
-	services, err := words.NewServices(c, log)
+	services, err := words.NewServices(c, nil, log)
 	if err != nil {
 		return err
 	}

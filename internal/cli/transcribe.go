@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -42,6 +43,7 @@ type transcription struct {
 
 	file   string
 	cfg    config.Transcription
+	via    http.RoundTripper
 	counts scribe.Counts
 	start  time.Time
 	stderr io.Writer
@@ -55,12 +57,12 @@ type transcription struct {
 func Transcribe(args []string, stdout, stderr io.Writer, env func(string) string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	return transcribe(ctx, args, stdout, stderr, env)
+	return transcribe(ctx, nil, args, stdout, stderr, env)
 }
 
-// transcribe is Transcribe until ctx is done.
-func transcribe(ctx context.Context, args []string, stdout, stderr io.Writer, env func(string) string) int {
-	t := transcription{stderr: stderr, start: time.Now()}
+// transcribe is Transcribe until ctx is done, with speech services that are reached via a transport, or as ever with nil.
+func transcribe(ctx context.Context, via http.RoundTripper, args []string, stdout, stderr io.Writer, env func(string) string) int {
+	t := transcription{via: via, stderr: stderr, start: time.Now()}
 	if status, ok := t.parse(args, env); !ok {
 		return status
 	}
@@ -147,7 +149,7 @@ func (t *transcription) run(ctx context.Context) ([]transcript.Entry, error) {
 	if t.service != "" {
 		c.Service, c.Fallback = t.service, nil
 	}
-	services, err := words.NewServices(c, o.Log)
+	services, err := words.NewServices(c, t.via, o.Log)
 	if err != nil {
 		return nil, err
 	}

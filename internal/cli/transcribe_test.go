@@ -153,10 +153,10 @@ func TestTranscribeSave(t *testing.T) {
 	}
 }
 
-// within is Transcribe in virtual time, where nobody can be there to interrupt it.
-func within(t *testing.T) Command {
+// within is Transcribe in virtual time, where nobody can interrupt it.
+func within(t *testing.T, via http.RoundTripper) Command {
 	return func(args []string, stdout, stderr io.Writer, env func(string) string) int {
-		return transcribe(t.Context(), args, stdout, stderr, env)
+		return transcribe(t.Context(), via, args, stdout, stderr, env)
 	}
 }
 
@@ -184,7 +184,7 @@ func TestTranscribeFails(t *testing.T) {
 	} {
 		t.Run(c.want, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				status, out, errs := run(within(t), noEnv, c.args...)
+				status, out, errs := run(within(t, nil), noEnv, c.args...)
 				if status != c.status || !strings.Contains(errs, c.want) || strings.Contains(errs, "topsecret") {
 					t.Errorf("%v: %d\n%s%s", c.args, status, out, errs)
 				}
@@ -195,35 +195,43 @@ func TestTranscribeFails(t *testing.T) {
 
 // TestTranscribeUseless: where no service takes us, or none comes to the end of anything, it ends soon, and says why once.
 func TestTranscribeUseless(t *testing.T) {
-	t.Parallel()
-	stranger := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "spoken", http.StatusUnauthorized) }))
-	t.Cleanup(stranger.Close)
-	babble := prove.Serve(t, prove.Moody(0), func(ctx context.Context, c *websocket.Conn, _ *http.Request, _ prove.Fault, _ int) {
-		for range 5 { // the configuration, and four messages
-			if _, _, err := c.Read(ctx); err != nil {
-				return
+	stranger := func(t *testing.T) http.RoundTripper {
+		return prove.Nearby(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "spoken", http.StatusUnauthorized) }))
+	}
+	babble := func(t *testing.T) http.RoundTripper {
+		return prove.Near(t, prove.Moody(0), func(ctx context.Context, c *websocket.Conn, _ *http.Request, _ prove.Fault, _ int) {
+			for range 5 { // the configuration, and four messages
+				if _, _, err := c.Read(ctx); err != nil {
+					return
+				}
+				_ = c.Write(ctx, websocket.MessageText, []byte(`{"partial":"spoken"}`))
 			}
-			_ = c.Write(ctx, websocket.MessageText, []byte(`{"partial":"spoken"}`))
-		}
-		_ = c.Close(websocket.StatusPolicyViolation, "spoken")
-	}).URL
-	for _, c := range []struct{ service, setting, want string }{
-		{"vosk", "vosk: {url: 'ws" + strings.TrimPrefix(stranger.URL, "http") + "'}", "answers 401: set its key"},
-		{"openai", "openai: {url: '" + stranger.URL + "/v1', key: topsecret}", "answers 401: set its key"},
-		{"vosk", "vosk: {url: '" + babble + "'}", "closed with 1008"},
+			_ = c.Close(websocket.StatusPolicyViolation, "spoken")
+		}).Via
+	}
+	for name, c := range map[string]struct {
+		service, setting string
+		via              func(*testing.T) http.RoundTripper
+		want             string
+	}{
+		"a stranger to Vosk":   {"vosk", "vosk: {url: 'ws://service.test'}", stranger, "answers 401: set its key"},
+		"a stranger to OpenAI": {"openai", "openai: {url: 'http://service.test/v1', key: topsecret}", stranger, "answers 401: set its key"},
+		"no end":               {"vosk", "vosk: {url: 'ws://service.test'}", babble, "closed with 1008"},
 	} {
-		t.Run(c.want, func(t *testing.T) {
-			t.Parallel()
+		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			conf := write(t, filepath.Join(dir, "jigasi.yaml"), "sip: {trunks: 192.0.2.0/24}\ntranscription: {"+c.setting+"}\n")
-			began := time.Now()
-			status, out, errs := run(Transcribe, noEnv, wav(t, dir, prove.Say(10), 16000), "--config="+conf, "--service="+c.service)
-			if status != 1 || !strings.Contains(errs, c.want) || !strings.Contains(errs, "cannot be used") || strings.Contains(errs, "published") || strings.Contains(errs, "spoken") || strings.Contains(errs, "topsecret") {
-				t.Errorf("%d\n%s%s", status, out, errs)
-			}
-			if took := time.Since(began); took > 50*time.Second { // it is the full minute that is not to pass
-				t.Errorf("after %v", took)
-			}
+			file := wav(t, dir, prove.Say(10), 16000)
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				status, out, errs := run(within(t, c.via(t)), noEnv, file, "--config="+conf, "--service="+c.service)
+				if status != 1 || !strings.Contains(errs, c.want) || !strings.Contains(errs, "cannot be used") || strings.Contains(errs, "published") || strings.Contains(errs, "spoken") || strings.Contains(errs, "topsecret") {
+					t.Errorf("%d\n%s%s", status, out, errs)
+				}
+				if took := time.Since(began); took > 20*time.Second { // it is the full minute that is not to pass
+					t.Errorf("after %v", took)
+				}
+			})
 		})
 	}
 }
@@ -234,7 +242,7 @@ func TestTranscribeSilence(t *testing.T) {
 	conf := write(t, filepath.Join(dir, "jigasi.yaml"), "sip: {trunks: 192.0.2.0/24}\ntranscription: {gate: true, vosk: {url: 'ws://127.0.0.1:1'}}\n")
 	file := wav(t, dir, make([]int16, 48000), 48000)
 	synctest.Test(t, func(t *testing.T) {
-		status, out, errs := run(within(t), noEnv, file, "--config="+conf, "--format=vtt")
+		status, out, errs := run(within(t, nil), noEnv, file, "--config="+conf, "--format=vtt")
 		if status != 0 || out != "WEBVTT\n\n" || !strings.Contains(errs, "0 utterances, 0 streams") {
 			t.Errorf("%d\n%s%s", status, out, errs)
 		}

@@ -19,7 +19,7 @@ func budgeted(t *testing.T, path string, log *bytes.Buffer) *Services {
 	t.Helper()
 	c := config.Default().Transcription
 	c.Budget = config.Budget{Room: 10, Tenant: 100, Period: time.Hour}
-	s, err := NewServices(c, slog.New(slog.NewTextHandler(log, nil)))
+	s, err := NewServices(c, nil, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

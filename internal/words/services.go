@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"path"
 	"slices"
 	"strings"
@@ -20,6 +21,7 @@ import (
 // wants it, and is shared by all rooms; its methods are safe for concurrent use.
 type Services struct {
 	c      config.Transcription
+	via    http.RoundTripper
 	log    *slog.Logger
 	remote *remote // nil is none
 
@@ -35,9 +37,9 @@ type Services struct {
 }
 
 // NewServices makes the services that the configuration names for everybody, so that what is wrong with them is known
-// at the start.
-func NewServices(c config.Transcription, log *slog.Logger) (*Services, error) {
-	s := &Services{c: c, log: xlog.Or(log), members: map[string]*recognize.Member{}, meters: map[string]*recognize.Meter{}}
+// at the start. They are reached via a transport, but for Google's, or with nil each in its own way.
+func NewServices(c config.Transcription, via http.RoundTripper, log *slog.Logger) (*Services, error) {
+	s := &Services{c: c, via: via, log: xlog.Or(log), members: map[string]*recognize.Member{}, meters: map[string]*recognize.Meter{}}
 	for _, name := range append([]string{c.Service}, c.Fallback...) {
 		if _, err := s.member(name); err != nil {
 			s.Close()
@@ -101,7 +103,7 @@ func (s *Services) member(name string) (*recognize.Member, error) {
 	if m := s.members[name]; m != nil {
 		return m, nil
 	}
-	service, end, err := Service(s.c, name)
+	service, end, err := Service(s.c, s.via, name)
 	if err != nil {
 		return nil, err
 	}

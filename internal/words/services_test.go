@@ -52,7 +52,7 @@ func TestServiceOfARoom(t *testing.T) {
 		{Match: "standup?@*"},
 	}
 	c.Budget = config.Budget{Tenant: 100, Period: time.Hour, Service: "whisper"}
-	s, err := NewServices(c, nil)
+	s, err := NewServices(c, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,11 +95,11 @@ func TestServiceOfARoom(t *testing.T) {
 		t.Errorf("%d meters", len(s.meters))
 	}
 	c.Fallback = []string{"oracle"}
-	if _, err := NewServices(c, nil); err == nil || !strings.Contains(err.Error(), "compartment") {
+	if _, err := NewServices(c, nil, nil); err == nil || !strings.Contains(err.Error(), "compartment") {
 		t.Error(err)
 	}
 	c.Fallback, c.Remote = nil, config.RemoteChoice{URL: "http://x", Key: "topsecret", KeyName: "k", Audience: "a"}
-	if _, err := NewServices(c, nil); err == nil || strings.Contains(err.Error(), "topsecret") {
+	if _, err := NewServices(c, nil, nil); err == nil || strings.Contains(err.Error(), "topsecret") {
 		t.Error(err)
 	}
 }
@@ -133,7 +133,7 @@ func TestRemoteChoice(t *testing.T) {
 	}
 	c := config.Default().Transcription
 	c.Remote = config.RemoteChoice{URL: web.URL + "/ts", Key: xlog.Secret(base64.StdEncoding.EncodeToString(der)), KeyName: "kid", Audience: "aud", Cache: time.Hour}
-	s, err := NewServices(c, nil)
+	s, err := NewServices(c, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +201,7 @@ func TestRemoteChoiceHangs(t *testing.T) {
 	defer close(release)
 	c := config.Default().Transcription
 	c.Remote = config.RemoteChoice{URL: web.URL + "/{tenant}", Cache: time.Minute}
-	s, err := NewServices(c, nil)
+	s, err := NewServices(c, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

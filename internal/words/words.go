@@ -4,6 +4,7 @@ package words
 
 import (
 	"fmt"
+	"net/http"
 
 	"jigasi/internal/config"
 	"jigasi/internal/gcloud"
@@ -22,17 +23,17 @@ import (
 	chat "jigasi/internal/translate/openai"
 )
 
-// Service makes the speech service of a name, "" being the configured one, and what ends it.
-func Service(c config.Transcription, name string) (recognize.Service, func(), error) {
+// Service makes the speech service of a name, "" being the configured one, and what ends it. It is reached as NewServices says.
+func Service(c config.Transcription, via http.RoundTripper, name string) (recognize.Service, func(), error) {
 	nothing := func() {}
 	if name == "" {
 		name = c.Service
 	}
 	switch name {
 	case "vosk":
-		return vosk.New(vosk.Options{URL: c.Vosk.URL, URLs: c.Vosk.URLs}), nothing, nil
+		return vosk.New(vosk.Options{URL: c.Vosk.URL, URLs: c.Vosk.URLs, Transport: via}), nothing, nil
 	case "whisper":
-		s, err := whisper.New(whisper.Options{URL: c.Whisper.URL, Key: c.Whisper.Key, KeyName: c.Whisper.KeyName, Audience: c.Whisper.Audience})
+		s, err := whisper.New(whisper.Options{URL: c.Whisper.URL, Key: c.Whisper.Key, KeyName: c.Whisper.KeyName, Audience: c.Whisper.Audience, Transport: via})
 		return s, nothing, err
 	case "google":
 		login := account(c)
@@ -42,14 +43,14 @@ func Service(c config.Transcription, name string) (recognize.Service, func(), er
 		}
 		return s, s.Close, nil
 	case "openai":
-		return openai.New(openai.Options{URL: c.OpenAI.URL, Key: c.OpenAI.Key, Model: c.OpenAI.Model, Realtime: c.OpenAI.Realtime}), nothing, nil
+		return openai.New(openai.Options{URL: c.OpenAI.URL, Key: c.OpenAI.Key, Model: c.OpenAI.Model, Realtime: c.OpenAI.Realtime, Transport: via}), nothing, nil
 	case "oracle":
 		s, err := oracle.New(oracle.Options{
-			URL: c.Oracle.URL, Compartment: c.Oracle.Compartment, ConfigFile: c.Oracle.ConfigFile, Profile: c.Oracle.Profile, Interim: c.Oracle.Interim, Final: c.Oracle.Final,
+			URL: c.Oracle.URL, Compartment: c.Oracle.Compartment, ConfigFile: c.Oracle.ConfigFile, Profile: c.Oracle.Profile, Interim: c.Oracle.Interim, Final: c.Oracle.Final, Transport: via,
 		})
 		return s, nothing, err
 	case "deepgram":
-		return deepgram.New(deepgram.Options{URL: c.Deepgram.URL, Key: c.Deepgram.Key, Model: c.Deepgram.Model, Opus: c.Deepgram.Opus}), nothing, nil
+		return deepgram.New(deepgram.Options{URL: c.Deepgram.URL, Key: c.Deepgram.Key, Model: c.Deepgram.Model, Opus: c.Deepgram.Opus, Transport: via}), nothing, nil
 	}
 	return nil, nothing, fmt.Errorf("there is no speech service %q; see transcription.service in docs/jigasi.yaml", name)
 }

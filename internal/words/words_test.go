@@ -34,7 +34,7 @@ func TestEveryServiceIsReached(t *testing.T) {
 	for name, want := range map[string]string{
 		"": "/vosk ", "vosk": "/vosk ", "whisper": "/whisper/", "openai": "/v1/realtime Bearer k", "deepgram": "/deepgram Token k",
 	} {
-		service, end, err := Service(c, name)
+		service, end, err := Service(c, nil, name)
 		if err != nil {
 			t.Fatal(name, err)
 		}
@@ -71,7 +71,7 @@ func TestEveryServiceIsReached(t *testing.T) {
 		t.Error("a translator out of nothing")
 	}
 	c.Google.Credentials = "/nowhere/key.json"
-	service, end, err := Service(c, "google")
+	service, end, err := Service(c, nil, "google")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,17 +79,17 @@ func TestEveryServiceIsReached(t *testing.T) {
 	if _, err := service.Open(t.Context(), recognize.Who{}); !errors.Is(err, gcloud.ErrNone) {
 		t.Error(err)
 	}
-	if _, _, err := Service(c, "oracle"); err == nil {
+	if _, _, err := Service(c, nil, "oracle"); err == nil {
 		t.Error("oracle without a compartment")
 	}
 	c.Oracle.Compartment, c.Oracle.URL, c.Oracle.ConfigFile = "c", ws, "/nowhere/config"
-	if service, _, err = Service(c, "oracle"); err != nil {
+	if service, _, err = Service(c, nil, "oracle"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := service.Open(t.Context(), recognize.Who{}); err == nil || !strings.Contains(err.Error(), "OCI configuration cannot be read") {
 		t.Error(err)
 	}
-	if _, _, err := Service(c, "ear"); err == nil {
+	if _, _, err := Service(c, nil, "ear"); err == nil {
 		t.Error("a service out of nothing")
 	}
 }
