@@ -183,12 +183,12 @@ func (a *Archive) nudge() {
 	}
 }
 
-// wake has a session worked on.
+// wake has a session worked on: again, if it just is. One that has failed is tried in its time.
 func (a *Archive) wake(name string) {
 	a.mu.Lock()
 	switch j := a.jobs[name]; {
 	case j != nil:
-		j.again = true
+		j.again = j.busy
 	case len(a.jobs) < maxJobs: // beyond, it is found by the next look at the directory
 		a.jobs[name] = &job{due: time.Now()}
 	}
@@ -258,7 +258,7 @@ func (a *Archive) work(name string) {
 		delete(a.jobs, name)
 	default:
 		j.due = time.Now().Add(min(lastWait, firstWait<<min(j.tries, 10)))
-		j.tries++
+		j.tries, j.again = j.tries+1, false
 	}
 	left, again := len(a.jobs), j.due
 	a.counts.Waiting.Store(int64(left))

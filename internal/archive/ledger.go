@@ -15,6 +15,9 @@ import (
 // left to do, and locked while somebody does it.
 const ledgerName = "unfinished.jsonl"
 
+// newLedger is one that is not locked yet.
+const newLedger = ".unfinished.new"
+
 var errBusy = errors.New("somebody is at work on it")
 
 // A line of a ledger: a step that was done, or how many events a URL has been told.
@@ -39,11 +42,10 @@ const maxLedger = 1 << 20
 
 // openLedger opens and locks the ledger of a session, and makes it where it should.
 func openLedger(dir *os.Root, create bool) (*ledger, error) {
-	flag := os.O_RDWR
-	if create {
-		flag |= os.O_CREATE
+	f, err := dir.OpenFile(ledgerName, os.O_RDWR, 0o600)
+	if create && errors.Is(err, os.ErrNotExist) {
+		f, err = makeLedger(dir)
 	}
-	f, err := dir.OpenFile(ledgerName, flag, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -53,10 +55,27 @@ func openLedger(dir *os.Root, create bool) (*ledger, error) {
 		return nil, err
 	}
 	if err := l.read(); err != nil {
-		_ = f.Close()
+		l.close()
 		return nil, err
 	}
 	return l, nil
+}
+
+// makeLedger makes a ledger that is locked before others can find it, and take the session for one that was left.
+func makeLedger(dir *os.Root) (*os.File, error) {
+	f, err := dir.OpenFile(newLedger, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		err = dir.Rename(newLedger, ledgerName)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // lock fails where another has it, or has just finished with it.
@@ -145,5 +164,8 @@ func (l *ledger) finish() error {
 	return errors.Join(l.dir.Remove(ledgerName), l.f.Close())
 }
 
-// close leaves the rest to others.
-func (l *ledger) close() { _ = l.f.Close() }
+// close leaves the rest to others. It unlocks first: a program that begins just now has the file open, too, until it runs.
+func (l *ledger) close() {
+	_ = syscall.Flock(int(l.f.Fd()), syscall.LOCK_UN)
+	_ = l.f.Close()
+}
