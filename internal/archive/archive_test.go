@@ -18,10 +18,16 @@ import (
 	"time"
 
 	"jigasi/internal/egress"
+	"jigasi/internal/lab/soak"
 	"jigasi/internal/recording"
 	"jigasi/internal/scribe"
 	"jigasi/internal/transcript"
 )
+
+func TestMain(m *testing.M) {
+	soak.Together(8)
+	os.Exit(m.Run())
+}
 
 var alice = transcript.Person{ID: "0a1b2c3d", Name: "Alice"}
 
@@ -305,6 +311,7 @@ func TestFindAndErase(t *testing.T) {
 
 // TestKeepDays: in virtual time what is too old goes, in its time; nothing else does, in the directory and outside.
 func TestKeepDays(t *testing.T) {
+	t.Parallel()
 	top := t.TempDir()
 	dir, outside := filepath.Join(top, "transcripts"), filepath.Join(top, "outside")
 	synctest.Test(t, func(t *testing.T) {

@@ -25,6 +25,7 @@ func TestT35_ChainIsKilled(t *testing.T) {
 	if dir := os.Getenv("ARCHIVE_CHILD"); dir != "" {
 		chatter(dir)
 	}
+	t.Parallel()
 	kills := 5
 	if os.Getenv("JIGASI_SOAK") != "" {
 		kills = 100

@@ -12,10 +12,13 @@ import (
 	"time"
 )
 
-// program writes a script and gives its path.
+// program writes a script and gives its path. No process of another test may begin meanwhile: it would hold the file open for
+// writing, and what is open for writing cannot be run.
 func program(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "script")
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -58,6 +61,7 @@ func TestT32_ScriptIsHarmless(t *testing.T) {
 
 // TestT32_ScriptIsKilled: one that does not end is killed with its children, also with one that it left behind.
 func TestT32_ScriptIsKilled(t *testing.T) {
+	t.Parallel()
 	pids := filepath.Join(t.TempDir(), "pids")
 	a := open(t, Options{
 		Dir: t.TempDir(), ScriptLimit: 300 * time.Millisecond,
@@ -91,6 +95,7 @@ func gone(pid int) bool {
 
 // TestT32_OutputIsBounded: what it says is kept, up to a bound, where only we read it, and not logged.
 func TestT32_OutputIsBounded(t *testing.T) {
+	t.Parallel()
 	loud := program(t, "head -c 10000000 /dev/zero | tr '\\0' x; echo over >&2\n")
 	a := open(t, Options{Dir: t.TempDir(), Scripts: []string{loud, loud}})
 	s := ended(t, a, "r")
@@ -108,6 +113,7 @@ func TestT32_OutputIsBounded(t *testing.T) {
 
 // TestT32_FewAtOnce: many sessions that end together run two scripts at a time.
 func TestT32_FewAtOnce(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	a := open(t, Options{Dir: t.TempDir(), Scripts: []string{program(t, fmt.Sprintf("mkdir %[1]s/$$; ls %[1]s | wc -l >>%[1]s.log; sleep 0.05; rmdir %[1]s/$$\n", dir))}})
 	for range 8 {
@@ -123,6 +129,7 @@ func TestT32_FewAtOnce(t *testing.T) {
 
 // TestT28_RoomsAreNoNames: no name of a room or a person becomes a name on the disk, and nothing outside is touched.
 func TestT28_RoomsAreNoNames(t *testing.T) {
+	t.Parallel()
 	top := t.TempDir()
 	dir := filepath.Join(top, "transcripts")
 	a := open(t, Options{Dir: dir, Forms: []string{"txt", "json"}})
@@ -148,6 +155,7 @@ func TestT28_RoomsAreNoNames(t *testing.T) {
 
 // TestT28_Links: a symbolic link in the place of a session, or in one, is not followed out of the directory.
 func TestT28_Links(t *testing.T) {
+	t.Parallel()
 	dir, outside := t.TempDir(), t.TempDir()
 	secret := filepath.Join(outside, "transcript_secret.txt")
 	if err := os.WriteFile(secret, []byte("secret"), 0o600); err != nil {

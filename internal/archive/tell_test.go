@@ -14,6 +14,7 @@ import (
 func inBubble(t *testing.T, f func(t *testing.T)) { synctest.Test(t, f) }
 
 func TestPosts(t *testing.T) {
+	t.Parallel()
 	h, act := &hook{}, &hook{}
 	a := open(t, Options{Posts: []string{h.start(t)}, Actions: []Action{{"note", "Take A Note", act.start(t)}}, Client: loopback(t)})
 	s := meet(t, a, "standup@conf", time.Unix(1732287852, 0), "hello", "please take a note  buy milk ", "bye")
@@ -45,6 +46,7 @@ func TestPosts(t *testing.T) {
 
 // TestPostsAreTriedAgain: a URL that hangs, refuses or fails holds nobody up; what it takes later is in order.
 func TestPostsAreTriedAgain(t *testing.T) {
+	t.Parallel()
 	bad, good := &hook{status: http.StatusServiceUnavailable}, &hook{}
 	a := open(t, Options{Dir: t.TempDir(), Posts: []string{bad.start(t), good.start(t)}, Client: loopback(t)})
 	s := meet(t, a, "r", time.Now(), "one", "two")
@@ -66,6 +68,7 @@ func TestPostsAreTriedAgain(t *testing.T) {
 
 // TestPostsOutliveTheMeeting: what a URL did not take while the meeting lasted it is told later, from where it was.
 func TestPostsOutliveTheMeeting(t *testing.T) {
+	t.Parallel()
 	h := &hook{most: 3}
 	a := open(t, Options{Dir: t.TempDir(), Posts: []string{h.start(t)}, Client: loopback(t)})
 	s := meet(t, a, "r", time.Now(), "one", "two", "three")
@@ -92,10 +95,11 @@ func TestPostsOutliveTheMeeting(t *testing.T) {
 
 // TestHangingURL: one that takes a connection and never answers holds up neither the meeting nor the other URL.
 func TestHangingURL(t *testing.T) {
+	t.Parallel()
 	stuck, good := &hook{hang: true}, &hook{}
 	a := open(t, Options{Dir: t.TempDir(), Forms: []string{"txt"}, Posts: []string{stuck.start(t), good.start(t)}, Client: loopback(t)})
 	s := meet(t, a, "r", time.Now(), "one", "two")
-	until(t, "telling the other", func() bool { return len(good.events()) == 5 })
+	until(t, "telling the other", func() bool { return s.tellers[1].sent() == 5 })
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if err := s.End(ctx); err != nil {

@@ -66,8 +66,12 @@ func (p *place) tried() int {
 // TestT35_WorkIsResumed: a process is gone at any point of a session's end; the next one does what is left, each step
 // once but for the one that was cut off, and then nothing is left to do.
 func TestT35_WorkIsResumed(t *testing.T) {
+	t.Parallel()
 	for crash := range 4 {
-		t.Run(fmt.Sprint(crash), func(t *testing.T) { resume(t, crash) })
+		t.Run(fmt.Sprint(crash), func(t *testing.T) {
+			t.Parallel()
+			resume(t, crash)
+		})
 	}
 }
 
@@ -160,11 +164,15 @@ func read(t *testing.T, path string) []byte {
 
 // TestOneAtWork: of two processes with one directory one works on a session, and neither on one that lasts elsewhere.
 func TestOneAtWork(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p := &place{files: map[string]string{}}
 	a := open(t, Options{Dir: dir, Forms: []string{"txt"}, Places: []Place{p}})
 	s := meet(t, a, "r", time.Now(), "hello")
-	b := open(t, Options{Dir: dir, Forms: []string{"txt", "json"}, Places: []Place{p}})
+	b, err := New(Options{Dir: dir, Forms: []string{"txt", "json"}, Places: []Place{p}}) // does what it is told alone
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := b.finish(t.Context(), s.name); err != nil {
 		t.Fatal(err)
 	}
@@ -183,6 +191,7 @@ func TestOneAtWork(t *testing.T) {
 
 // TestCopiesAreTriedAgain, with back-off, until the place takes them, or for a month.
 func TestCopiesAreTriedAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	inBubble(t, func(t *testing.T) {
 		p := &place{files: map[string]string{}, err: errors.New("away")}
@@ -222,6 +231,7 @@ func TestCopiesAreTriedAgain(t *testing.T) {
 
 // TestT35_DirectoryComesLater: the disk takes nothing until the meeting has nearly ended; then all of it is there.
 func TestT35_DirectoryComesLater(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "d")
 	if err := os.WriteFile(dir, nil, 0o600); err != nil { // in the way
 		t.Fatal(err)
@@ -251,6 +261,7 @@ func TestT35_DirectoryComesLater(t *testing.T) {
 
 // TestT35_FormsWait: a form that the disk does not take is written later.
 func TestT35_FormsWait(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	inBubble(t, func(t *testing.T) {
 		a, err := New(Options{Dir: dir, Forms: []string{"json", "txt"}})
@@ -282,6 +293,7 @@ func TestT35_FormsWait(t *testing.T) {
 
 // TestDrain: the end of a process waits for what a session has left, and not for what has failed.
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	out := filepath.Join(t.TempDir(), "out")
 	p := &place{files: map[string]string{}}
 	a := open(t, Options{Dir: t.TempDir(), Forms: []string{"txt"}, Scripts: []string{program(t, "sleep 0.1; echo x >>"+out+"\n")}, Places: []Place{p}})
@@ -309,6 +321,7 @@ func TestDrain(t *testing.T) {
 
 // TestT33_DefectCostsOneSession: a place that panics is one that fails.
 func TestT33_DefectCostsOneSession(t *testing.T) {
+	t.Parallel()
 	a := open(t, Options{Dir: t.TempDir(), Places: []Place{broken{}}})
 	end(t, meet(t, a, "r", time.Now(), "hello"))
 	if err := a.Drain(t.Context()); err != nil || a.counts.Waiting.Load() != 1 {
