@@ -27,6 +27,7 @@ func chain(c recognize.Choice) *recognize.Chain {
 // TestFailover: the first service fails in every way there is; the second takes over and is left again when the first
 // has had its rest. Every utterance comes out once, in order.
 func TestFailover(t *testing.T) {
+	t.Parallel()
 	for name, needs := range map[string][2]recognize.Needs{
 		"alike":         {{}, {Pace: true}},
 		"blind, then":   {{Overlap: 3 * time.Second, Pace: true, Chunk: time.Second}, {Chunk: 40 * time.Millisecond, Pace: true}},
@@ -34,6 +35,7 @@ func TestFailover(t *testing.T) {
 		"one that ages": {{MaxAge: 3 * time.Second, Pace: true}, {MaxAge: 10 * time.Second, Idle: time.Second, Pace: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				n := prove.Drops(20)
 				bad := &service{needs: needs[0], temper: prove.Moody(n), blind: needs[0].Overlap > 0}
@@ -77,6 +79,7 @@ func (tr *troubles) note(err error, row int) {
 // TestBudget: when the minutes are used up the spare service goes on, without a break in the words, until the next
 // period begins; without a spare one nobody is heard, and no stream is opened any more.
 func TestBudget(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		paid, local := &service{temper: prove.Moody(0), needs: recognize.Needs{Pace: true}}, &service{temper: prove.Moody(0)}
 		a, b := &recognize.Member{Name: "paid", Service: paid}, &recognize.Member{Name: "local", Service: local}
@@ -121,6 +124,7 @@ func (r refuser) Open(context.Context, recognize.Who) (recognize.Stream, error) 
 // TestPermanent: a language that the first service does not speak goes to the next at once, and is no failure of it; a
 // missing credential gives it a rest at once; where nothing else is there it is tried twice a minute; whoever is told of trouble says so, once.
 func TestPermanent(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		good := &recognize.Member{Name: "good", Service: &service{temper: prove.Moody(0)}}
 		for _, why := range []error{recognize.ErrLanguage, recognize.ErrCredential} {
@@ -162,6 +166,7 @@ func (stuck) Open(ctx context.Context, _ recognize.Who) (recognize.Stream, error
 
 // TestStuckService: a service that does not answer costs four seconds three times, and no word.
 func TestStuckService(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := &recognize.Member{Name: "stuck", Service: stuck{}}
 		good := &recognize.Member{Name: "good", Service: &service{temper: prove.Moody(0), needs: recognize.Needs{Idle: time.Second}}}

@@ -41,6 +41,7 @@ func (o *outage) Open(ctx context.Context, w recognize.Who) (recognize.Stream, e
 // TestTwentySecondsWithoutAService: somebody speaks on while the service is gone for twenty seconds, from the first word
 // or in the middle of one. Every sentence comes once, in order, by one stream at a time, and soon after it is back.
 func TestTwentySecondsWithoutAService(t *testing.T) {
+	t.Parallel()
 	const sentences = 50 // 80 s
 	for name, o := range map[string]*outage{
 		"from the first word": {}, "in the middle": {from: time.Unix(0, 0).Add(11300 * time.Millisecond)}, "it hangs": {hang: true},
@@ -48,6 +49,7 @@ func TestTwentySecondsWithoutAService(t *testing.T) {
 	} {
 		for seed := range 5 {
 			t.Run(name, func(t *testing.T) {
+				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					began := time.Now()
 					o := &outage{service: service{temper: prove.Moody(0), needs: o.needs, blind: o.blind}, from: began.Add(o.from.Sub(time.Unix(0, 0))), hang: o.hang}

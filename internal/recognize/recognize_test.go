@@ -146,6 +146,7 @@ func (st *stream) say(heard []prove.Heard) {
 // TestT34_FaultsLoseNothing: at random frames the service hangs up, before or after what it owes,
 // stalls, refuses, or comes late. Every utterance comes out once, in order, over one stream at a time.
 func TestT34_FaultsLoseNothing(t *testing.T) {
+	t.Parallel()
 	for name, s := range map[string]*service{
 		"positions":   {},
 		"no position": {blind: true, needs: recognize.Needs{Overlap: 3 * time.Second, Pace: true}},
@@ -154,6 +155,7 @@ func TestT34_FaultsLoseNothing(t *testing.T) {
 		"batch":       {needs: recognize.Needs{Chunk: time.Second, Keep: 60 * time.Second}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				n := prove.Drops(50)
 				s.temper = prove.Moody(n)
@@ -185,6 +187,7 @@ func pace(s *recognize.Speaker, sound []int16) {
 }
 
 func TestGateKeepsSilenceBack(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		sv := &service{temper: prove.Moody(0), needs: recognize.Needs{Idle: 2 * time.Second}}
 		var finals []recognize.Said
@@ -223,6 +226,7 @@ func TestGateKeepsSilenceBack(t *testing.T) {
 // TestServiceGone: a service that never comes back costs sound, which is counted, and no more than
 // one attempt in half a minute; the end comes in its time.
 func TestServiceGone(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		sv := &service{temper: prove.Moody(1_000_000, prove.Refuse)}
 		var counts recognize.Counts

@@ -32,15 +32,16 @@ const (
 
 // Say is the sound of n utterances, at 16 kHz.
 func Say(n int) []int16 {
-	var out []int16
+	out := make([]int16, n*(perBreath*(wordLen+shortLen)-shortLen+longLen))
+	rest := out
 	for i := range n * perBreath {
-		value := int16(firstStep + wordStep*(i%words))
-		out = append(out, slices.Repeat([]int16{value}, wordLen)...)
-		pause := shortLen
-		if i%perBreath == perBreath-1 {
-			pause = longLen
+		for k := range wordLen {
+			rest[k] = int16(firstStep + wordStep*(i%words))
 		}
-		out = append(out, make([]int16, pause)...)
+		rest = rest[wordLen+shortLen:]
+		if i%perBreath == perBreath-1 {
+			rest = rest[longLen-shortLen:]
+		}
 	}
 	return out
 }
@@ -83,9 +84,10 @@ type Ear struct {
 // Hear takes sound and gives what is new: the words so far, or with Final an utterance.
 func (e *Ear) Hear(pcm []byte) []Heard {
 	var out []Heard
+	block := e.rate() / 100
 	for ; len(pcm) > 1; pcm = pcm[2:] {
 		e.block = append(e.block, int16(binary.LittleEndian.Uint16(pcm)))
-		if len(e.block) == e.rate()/100 {
+		if len(e.block) == block {
 			out = append(out, e.hear()...)
 		}
 	}
