@@ -87,7 +87,8 @@ type job struct {
 	due   time.Time
 	tries int
 	busy  bool
-	again bool // woken meanwhile
+	again bool     // woken meanwhile
+	late  *Session // has ended, and is not on the disk yet
 }
 
 const (
@@ -162,6 +163,7 @@ func (a *Archive) Close(ctx context.Context) error {
 	a.mu.Lock()
 	a.closing = true
 	started := a.started
+	a.lastChance()
 	a.mu.Unlock()
 	a.nudge()
 	stop := context.AfterFunc(ctx, func() { a.cancel(); a.nudge() })
@@ -172,6 +174,7 @@ func (a *Archive) Close(ctx context.Context) error {
 		err = ctx.Err()
 	}
 	a.cancel()
+	a.lost()
 	a.opt.Client.Close()
 	return err
 }
@@ -251,10 +254,11 @@ func (a *Archive) work(name string) {
 	a.running--
 	j := a.jobs[name]
 	j.busy = false
+	gone := j.late == nil && errors.Is(err, os.ErrNotExist) // erased
 	switch {
 	case err == nil && j.again:
 		j.due, j.again = time.Now(), false
-	case err == nil, errors.Is(err, os.ErrNotExist): // done, or erased
+	case err == nil, gone:
 		delete(a.jobs, name)
 	default:
 		j.due = time.Now().Add(min(lastWait, firstWait<<min(j.tries, 10)))
@@ -263,7 +267,7 @@ func (a *Archive) work(name string) {
 	left, again := len(a.jobs), j.due
 	a.counts.Waiting.Store(int64(left))
 	a.mu.Unlock()
-	if err != nil && !errors.Is(err, os.ErrNotExist) && a.ctx.Err() == nil {
+	if err != nil && !gone && a.ctx.Err() == nil {
 		a.log.Warn("a transcript is not where it should be: it is tried again", "session", name, "again", again, xlog.Err, err)
 	}
 	a.nudge()
@@ -277,6 +281,9 @@ func (a *Archive) try(name string) (err error) {
 		a.log.Error("a transcript met a defect of ours", "session", name, xlog.Err, why.Err, "stack", string(stack))
 		err = errDefect
 	})
+	if err := a.takeLate(name); err != nil {
+		return err
+	}
 	return a.finish(a.ctx, name)
 }
 

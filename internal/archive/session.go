@@ -3,7 +3,6 @@ package archive
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -148,20 +147,14 @@ func (s *Session) End(ctx context.Context) error {
 		}
 		return errors.Join(errs...)
 	}
-	if s.ledger == nil { // the disk did not take it; by now it may
-		if err := s.openLedger(); err != nil {
-			return errors.Join(append(errs, fmt.Errorf("the transcript cannot be finished: %w", err))...)
-		}
-	}
-	defer s.ledger.dir.Close() //nolint:errcheck // a directory that was only read
-	for i, t := range s.tellers {
-		_ = s.ledger.tell(i, t.sent()) // else they are told again
+	if err := s.keep(); err != nil {
+		return errors.Join(append(errs, err, s.a.wakeLate(s))...)
 	}
 	errs = append(errs, s.a.writeForms(s.ledger))
 	if errors.Join(errs...) == nil && told && len(s.a.opt.Scripts) == 0 && len(s.a.opt.Places) == 0 {
-		return s.ledger.finish()
+		return errors.Join(s.ledger.finish(), s.ledger.dir.Close())
 	}
-	s.ledger.close()
+	s.leave()
 	s.a.wake(s.name)
 	return errors.Join(errs...)
 }

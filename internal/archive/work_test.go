@@ -1,10 +1,12 @@
 package archive
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -229,32 +231,79 @@ func TestCopiesAreTriedAgain(t *testing.T) {
 	})
 }
 
-// TestT35_DirectoryComesLater: the disk takes nothing until the meeting has nearly ended; then all of it is there.
+// TestT35_DirectoryComesLater: the disk takes nothing while the meeting lasts, nor when it ends; as soon as it does, all of it is
+// there, also where the process ends then.
 func TestT35_DirectoryComesLater(t *testing.T) {
+	t.Parallel()
+	for _, end := range []string{"an hour later", "with the process"} {
+		dir := filepath.Join(t.TempDir(), "d")
+		inBubble(t, func(t *testing.T) {
+			if err := os.WriteFile(dir, nil, 0o600); err != nil { // in the way
+				t.Fatal(err)
+			}
+			a, err := New(Options{Dir: dir, Forms: []string{"txt"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.Start()
+			s := a.Open("r", time.Now())
+			if err := (opener{s}).Publish(t.Context(), transcript.Entry{Kind: transcript.Start}); !errors.Is(err, syscall.ENOTDIR) {
+				t.Fatal(err)
+			}
+			if err := s.journal.Append(transcript.Entry{Kind: transcript.Speech, At: time.Now(), Person: alice, ID: "1", Text: "kept"}); err == nil {
+				t.Fatal("the disk took it")
+			}
+			if err := s.End(t.Context()); err == nil || !strings.Contains(err.Error(), "1 entries wait") {
+				t.Error(err)
+			}
+			time.Sleep(10 * time.Minute)
+			if err := os.Remove(dir); err != nil {
+				t.Fatal(err)
+			}
+			if end == "an hour later" {
+				time.Sleep(time.Hour)
+				if a.counts.Waiting.Load() != 0 {
+					t.Error("it waits on")
+				}
+			}
+			if err := a.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+			if got := string(read(t, filepath.Join(dir, s.name, s.file+".txt"))); !strings.Contains(got, "Alice: kept") {
+				t.Error(got)
+			}
+			if _, err := os.Lstat(filepath.Join(dir, s.name, ledgerName)); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("something is left to do: %v", err)
+			}
+		})
+	}
+}
+
+// TestT35_WhatIsLostIsSaid: how much memory waits for a disk is bounded, and what it has not taken in the end stands in
+// the log, without a word of it.
+func TestT35_WhatIsLostIsSaid(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "d")
 	if err := os.WriteFile(dir, nil, 0o600); err != nil { // in the way
 		t.Fatal(err)
 	}
-	a := open(t, Options{Dir: dir, Forms: []string{"txt"}})
-	s := a.Open("r", time.Now())
-	if err := (opener{s}).Publish(t.Context(), transcript.Entry{Kind: transcript.Start}); !errors.Is(err, syscall.ENOTDIR) {
+	var log bytes.Buffer
+	a, err := New(Options{Dir: dir, Forms: []string{"txt"}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.journal.Append(transcript.Entry{Kind: transcript.Speech, At: time.Now(), Person: alice, ID: "1", Text: "kept"}); err == nil {
-		t.Fatal("the disk took it")
+	a.Start()
+	for n := range maxLate + 1 {
+		s := a.Open("r", time.Now())
+		_ = s.journal.Append(transcript.Entry{Kind: transcript.Speech, At: time.Now(), Person: alice, ID: "1", Text: "secret"})
+		if err := s.End(t.Context()); err == nil || strings.Contains(err.Error(), "are lost") != (n == maxLate) {
+			t.Errorf("session %d: %v", n, err)
+		}
 	}
-	if err := s.End(t.Context()); err == nil {
-		t.Error("nothing is there, and nobody is told")
+	if err := a.Close(t.Context()); err != nil {
+		t.Error(err)
 	}
-	if err := os.Remove(dir); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.journal.Close(); err != nil {
-		t.Fatal(err)
-	}
-	end(t, s)
-	if got := string(read(t, filepath.Join(dir, s.name, s.file+".txt"))); !strings.Contains(got, "Alice: kept") {
+	if got := log.String(); strings.Count(got, "the rest is lost") != maxLate || strings.Contains(got, "secret") {
 		t.Error(got)
 	}
 }

@@ -214,7 +214,7 @@ func (o *outlet) keepJournal(j *transcript.Journal) {
 			fault(j.Flush())
 		default:
 			if err := j.Close(); err != nil || o.broken.Load() {
-				o.err = errors.Join(fmt.Errorf("the transcript is not stored whole: %d entries are missing", j.Pending()), err)
+				o.err = errors.Join(fmt.Errorf("the transcript is not stored whole: %d entries wait for the disk", j.Pending()), err)
 			}
 			return
 		}

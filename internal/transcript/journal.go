@@ -125,13 +125,14 @@ func (j *Journal) write() error {
 	return nil
 }
 
-// Close writes what waits and closes the file; the error says that something could not be kept.
+// Close writes what waits and closes the file. An error says that something still waits; the file stays open then, and
+// Close may be called again.
 func (j *Journal) Close() error {
-	err := j.Flush()
-	if j.f != nil {
-		err = errors.Join(err, j.f.Close())
-		j.f = nil
+	if err := j.Flush(); err != nil || j.f == nil {
+		return err
 	}
+	err := j.f.Close()
+	j.f = nil
 	return err
 }
 
