@@ -105,6 +105,7 @@ func TestAnEarThatMissedTurnsIsBroughtUp(t *testing.T) {
 
 // TestManyEarsJudgeOnce: the loudness of a speaker is smoothed by packets, not by how many ears they come to.
 func TestManyEarsJudgeOnce(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		tb := newTable(t)
 		for i := range 4 {

@@ -196,6 +196,7 @@ func (quietCoder) Follow(media.Coder)                          {}
 
 // TestEarsComeAndGo while others hear: for the race detector.
 func TestEarsComeAndGo(t *testing.T) {
+	t.Parallel()
 	hub := room.NewHub()
 	voice := loop(t, 400, -20)
 	over := make(chan struct{})

@@ -69,6 +69,7 @@ func TestSpeakersAreForwardedApart(t *testing.T) {
 
 // TestWhatIsLeftOutIsSaidToBe: silence and keys do not go on, and the packet after them says so.
 func TestWhatIsLeftOutIsSaidToBe(t *testing.T) {
+	t.Parallel()
 	e, k := newEar(t), &taker{}
 	e.SetOwner(1, "a")
 	s := newSpeaker(t, 1, 440, -20)
@@ -126,6 +127,7 @@ func TestForwardedSpeakersAreBounded(t *testing.T) {
 // TestForwardingBesideTheMix: a phone that takes the speakers apart changes nothing for one that hears the mix, and
 // hears the mix itself when it wants to.
 func TestForwardingBesideTheMix(t *testing.T) {
+	t.Parallel()
 	hub := room.NewHub()
 	var ears [2]*room.Ear
 	for i := range ears {

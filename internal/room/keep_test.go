@@ -15,6 +15,7 @@ import (
 // TestAnotherSessionGoesOn: a leg that comes back to its meeting, or to another bridge of it, hears out what was held of who
 // speaks, and hears him as before at once, as it knows his network; whoever is not there any more is forgotten.
 func TestAnotherSessionGoesOn(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		e := newEar(t)
 		e.SetOwner(1, "x")

@@ -21,6 +21,7 @@ func joined(frames ...[]byte) []byte {
 
 // TestPacketsOfOtherLengths are heard at both rates, also by a phone that was away in the midst of one.
 func TestPacketsOfOtherLengths(t *testing.T) {
+	t.Parallel()
 	for _, frames := range []int{2, 3, 6} {
 		synctest.Test(t, func(t *testing.T) {
 			tb := newTable(t)

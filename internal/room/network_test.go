@@ -87,6 +87,7 @@ func listenThrough(t *testing.T, l *relay.Line, long time.Duration) (r heard) {
 // T47: what people say reaches a phone as promised, through a network that loses packets on the way from
 // the bridge.
 func TestT47_LossFromTheBridge(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ loss, burst, wrong, gaps float64 }{ // of bursts, some are longer than 200 ms in themselves
 		{0.01, 0, 0.012, 0.01}, {0.05, 0, 0.06, 0.01}, {0.10, 0, 0.12, 0.01}, {0.10, 2, 0.13, 0.05}, {0.20, 0, 0.25, 0.01}, {0.20, 4, 0.30, 1},
 	} {
@@ -107,6 +108,7 @@ func TestT47_LossFromTheBridge(t *testing.T) {
 // T48: disorder, doubles and jitter on the way from the bridge: at most 2 % is too late to be heard, and
 // what is held never adds more than 300 ms.
 func TestT48_DisorderFromTheBridge(t *testing.T) {
+	t.Parallel()
 	for name, f := range map[string]relay.Faults{
 		"jitter of 200 ms": {Jitter: 200 * time.Millisecond},
 		"5 % out of order": {Reorder: 0.05},

@@ -66,6 +66,7 @@ func listen(e *room.Ear, rate, ticks int, speakers ...*speaker) []int16 {
 }
 
 func TestEveryOneOfThreeIsHeard(t *testing.T) {
+	t.Parallel()
 	for _, rate := range []int{media.Wide, media.Full} {
 		e := newEar(t)
 		tones := []float64{440, 620, 880}
@@ -84,6 +85,7 @@ func TestEveryOneOfThreeIsHeard(t *testing.T) {
 }
 
 func TestTheLoudestThreeOfFive(t *testing.T) {
+	t.Parallel()
 	e := newEar(t)
 	var all []*speaker
 	for i, db := range []float64{-50, -45, -15, -18, -20} {
@@ -124,6 +126,7 @@ func TestUnknownOwnerIsHeldThenHeard(t *testing.T) {
 }
 
 func TestOneSpeakerPassesThrough(t *testing.T) {
+	t.Parallel()
 	e := newEar(t)
 	one, two := newSpeaker(t, 1, 500, -20), newSpeaker(t, 2, 900, -20)
 	e.SetOwner(1, "a")

@@ -11,6 +11,7 @@ import (
 )
 
 func TestEverybodyHearsTheOthers(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		tb := newTable(t)
 		a, b, c := tb.person(400, -20), tb.person(550, -20), tb.person(700, -20)
@@ -53,6 +54,7 @@ func decoded(tb *table) (n int64) {
 
 // TestWhoSpeaksHearsTheFourth: a phone among the loudest three hears three others, as all do.
 func TestWhoSpeaksHearsTheFourth(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		tb := newTable(t)
 		tb.person(400, -33)
@@ -87,6 +89,7 @@ func TestWhoSpeaksHearsTheFourth(t *testing.T) {
 
 // TestOneDecodeForAll: however many phones there are.
 func TestOneDecodeForAll(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		tb := newTable(t)
 		tb.person(400, -20)
@@ -115,6 +118,7 @@ func TestOneDecodeForAll(t *testing.T) {
 
 // TestTheFirstEarLeaves, or its bridge does, or its connection stalls, in the midst of a sentence: nobody else notices.
 func TestTheFirstEarLeaves(t *testing.T) {
+	t.Parallel()
 	for name, leave := range map[string]func(*phone){
 		"leaves":      func(p *phone) { p.ear.Close() },
 		"moves":       func(p *phone) { p.ear.Keep(nil) },
