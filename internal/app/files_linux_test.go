@@ -76,26 +76,6 @@ func TestT56_FilesRunOut(t *testing.T) {
 	})
 }
 
-// outcome waits until a call is answered, or has ended.
-func outcome(d *sip.Dialog) (answered bool, why cause.Cause) {
-	for e := range d.Events() {
-		switch {
-		case e.Kind == sip.Answered:
-			go func() {
-				for e := range d.Events() {
-					if e.Reply != nil {
-						e.Reply(200, []byte(silentOffer))
-					}
-				}
-			}()
-			return true, cause.Cause{}
-		case e.Kind == sip.Ended:
-			return false, e.Cause
-		}
-	}
-	return false, cause.Cause{}
-}
-
 // bound are the addresses of this process's sockets that anybody can reach: listening TCP and all UDP.
 func bound(t *testing.T) (all []netip.AddrPort) {
 	t.Helper()

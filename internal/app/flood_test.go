@@ -17,6 +17,7 @@ import (
 	"jigasi/internal/config"
 	"jigasi/internal/lab/ports"
 	"jigasi/internal/lab/soak"
+	"jigasi/internal/sip"
 )
 
 // phones makes a place for real phones, with sound, at a gateway that is a process of its own.
@@ -43,6 +44,26 @@ func (p *process) memory(t *testing.T, name string) int {
 	}
 	t.Fatalf("no %s", name)
 	return 0
+}
+
+// outcome waits until a call is answered, or has ended.
+func outcome(d *sip.Dialog) (answered bool, why cause.Cause) {
+	for e := range d.Events() {
+		switch {
+		case e.Kind == sip.Answered:
+			go func() {
+				for e := range d.Events() {
+					if e.Reply != nil {
+						e.Reply(200, []byte(silentOffer))
+					}
+				}
+			}()
+			return true, cause.Cause{}
+		case e.Kind == sip.Ended:
+			return false, e.Cause
+		}
+	}
+	return false, cause.Cause{}
 }
 
 // A flood is what strangers send: garbage, calls, and registrations of one number after the other.

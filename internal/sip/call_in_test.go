@@ -3,6 +3,7 @@ package sip_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"jigasi/internal/cause"
 	"jigasi/internal/sip"
@@ -101,6 +102,20 @@ func TestReasonsOfOld(t *testing.T) {
 			wait(t, d, sip.Ended)
 		})
 	}
+}
+
+// TestReasonsTellNoAddresses: a stranger who calls is not told where the servers are within.
+func TestReasonsTellNoAddresses(t *testing.T) {
+	inside := errors.New("dial tcp 10.0.0.5:5222: connection refused")
+	play(t, sip.Options{}, func(s *scene) {
+		d, tag := s.up("")
+		d.Hangup(cause.Cause{Code: cause.Unavailable, Text: "the XMPP server cannot be reached: " + inside.Error(), Err: inside})
+		if got := siptx.Value(s.phone.method("BYE"), "Reason"); !strings.HasSuffix(got, `text="the XMPP server cannot be reached"`) {
+			t.Errorf("Reason %s", got)
+		}
+		s.phone.in("BYE", tag, "", "") // it hangs up too
+		wait(t, d, sip.Ended)
+	})
 }
 
 func TestT20_OurBYEIsNeverAnswered(t *testing.T) {

@@ -318,9 +318,14 @@ var expected = map[cause.Code]string{
 	cause.NoMedia: `SIP;cause=408;text="Stopped receiving media", `, cause.NoInvite: `SIP;cause=408;text="No invite from conference focus", `,
 }
 
-// reason writes a Reason header (RFC 3326): where Jigasi had a word for it that word, and ours.
+// reason writes a Reason header (RFC 3326): where Jigasi had a word for it that word, and ours. What an error of the
+// system or the network adds stays here: strangers need not know the addresses within.
 func reason(why cause.Cause) string {
-	text := strings.NewReplacer(`"`, "'", `\`, "").Replace(siptx.Clean(why.Text))
+	text := why.Text
+	if why.Err != nil {
+		text = strings.Replace(text, ": "+why.Err.Error(), "", 1)
+	}
+	text = strings.NewReplacer(`"`, "'", `\`, "").Replace(siptx.Clean(text))
 	if r := []rune(text); len(r) > 120 {
 		text = string(r[:120])
 	}
