@@ -219,8 +219,8 @@ func (old *legacy) openTrunks(p property) {
 // route reads where requests go.
 func (b block) route(a *SIPAccount, domain string) {
 	a.Registrar = b.get("SERVER_ADDRESS")
-	if a.Registrar != "" && b.get("SERVER_PORT") != "" {
-		a.Registrar = hostPort(a.Registrar, b.get("SERVER_PORT"))
+	if host, port := cmp.Or(a.Registrar, domain), b.get("SERVER_PORT"); host != "" && port != "" {
+		a.Registrar = hostPort(host, port)
 	}
 	if a.Registrar == domain {
 		a.Registrar = ""

@@ -84,3 +84,19 @@ func TestPlainLoginsOfOld(t *testing.T) {
 		}
 	}
 }
+
+// TestRegistrarOfOld: a server's address or its port may stand alone; what is missing is the user's domain, or found by DNS.
+func TestRegistrarOfOld(t *testing.T) {
+	const acc = "net.java.sip.communicator.impl.protocol.sip.acc1."
+	for text, want := range map[string]string{
+		"":                              "",
+		acc + "SERVER_ADDRESS=pbx.test": "pbx.test",
+		acc + "SERVER_ADDRESS=sip.test": "",
+		acc + "SERVER_PORT=5070":        "sip.test:5070",
+		acc + "SERVER_ADDRESS=pbx.test\n" + acc + "SERVER_PORT=5070": "pbx.test:5070",
+	} {
+		if cfg, _ := loadOld(t, sipAccount+text+"\n"); len(cfg.SIP.Accounts) != 1 || cfg.SIP.Accounts[0].Registrar != want {
+			t.Errorf("%q leads to %+v, want %q", text, cfg.SIP.Accounts, want)
+		}
+	}
+}
