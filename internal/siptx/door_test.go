@@ -57,7 +57,7 @@ func TestT05_StrangersAreCounted(t *testing.T) {
 		h := newHarness(Options{Open: true, Known: func(ip netip.Addr) bool { return ip == here.Addr() }})
 		ask := func(n int, from netip.AddrPort) (answered int) {
 			for i := range n {
-				h.Receive(message("OPTIONS sip:a@here SIP/2.0", fmt.Sprint(Magic, from, time.Now().UnixNano(), i)), "udp", here, from)
+				h.Receive(message("OPTIONS sip:a@here SIP/2.0", fmt.Sprintf("%s%v-%d-%d", Magic, from, time.Now().UnixNano(), i)), "udp", here, from)
 				select {
 				case tx := <-h.asked:
 					tx.Status(200)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -297,8 +298,12 @@ func (h head) check(m Message) error {
 		return bad("a field that cannot be read")
 	}
 	for _, v := range m.GetHeaders("Via") { // the library writes the brackets of plain IPv6 only
-		if hop, ok := v.(*sip.ViaHeader); ok && strings.Contains(hop.Host, ":") && !strings.Contains(hop.Value(), "[") {
+		hop, ok := v.(*sip.ViaHeader)
+		if ok && strings.Contains(hop.Host, ":") && !strings.Contains(hop.Value(), "[") {
 			hop.Host = "[" + hop.Host + "]"
+		}
+		if ok && slices.ContainsFunc(hop.Params, spaced) { // the library would write it in another way than it came
+			return bad("a Via with white space in a parameter")
 		}
 	}
 	method := strings.TrimSpace(string(m.CSeq().MethodName))
@@ -322,6 +327,10 @@ func (h head) check(m Message) error {
 		}
 	}
 	return nil
+}
+
+func spaced(p sip.HeaderKV) bool {
+	return strings.ContainsAny(p.K, " \t") || strings.ContainsAny(p.V, " \t")
 }
 
 // reasons of the statuses that this program sends.
