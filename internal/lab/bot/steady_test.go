@@ -38,7 +38,7 @@ func TestSteadyTone(t *testing.T) {
 	if steadyTone(440.5, -20) != nil {
 		t.Error("a tone of which a second has no whole periods is steady")
 	}
-	if steadyTone(440, -20) != steadyTone(440, -20) {
+	if first, again := steadyTone(440, -20), steadyTone(440, -20); first != again {
 		t.Error("a tone is encoded again")
 	}
 }
