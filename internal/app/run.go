@@ -49,7 +49,7 @@ func run(args []string, o Options, stderr io.Writer, env func(string) string) in
 		return 1
 	}
 	if env("GOGC") == "" { // a call makes garbage when it begins and ends, and none while it lasts: collecting is cheap
-		debug.SetGCPercent(50)
+		debug.SetGCPercent(33)
 	}
 	heedMemory(env, os.ReadFile)
 	log := newLog(cfg.Log, stderr)
